@@ -1,0 +1,74 @@
+"""The capability table: the one list of what Interplay serves.
+
+Launcher, gateway, compose, Kubernetes manifests, README and tests are all checked against this
+table; a new capability is a new row here plus its proto, predictor, service and routes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from interplay.errors import NotFound
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capability:
+    """One model server.
+
+    Attributes:
+        name: Python spelling; also the proto package and the module ``services.<name>``.
+        grpc_service: Full gRPC service name.
+        grpc_port: Default port of the gRPC server (containers; the launcher picks free ports).
+        metrics_port: Default port of the Prometheus endpoint.
+        models: Model-store names that the server loads.
+        summary: One line for people (README, ``interplay up``, OpenAPI tag).
+        thesis: Chapter or section numbers.
+    """
+
+    name: str
+    grpc_service: str
+    grpc_port: int
+    metrics_port: int
+    models: tuple[str, ...]
+    summary: str
+    thesis: str
+
+    @property
+    def slug(self) -> str:
+        """Spelling in compose, Kubernetes and image names, e.g. ``text-detection``."""
+        return self.name.replace("_", "-")
+
+    @property
+    def module(self) -> str:
+        """Python module that ``python -m`` starts."""
+        return f"services.{self.name}"
+
+
+CAPABILITIES: tuple[Capability, ...] = (
+    Capability(
+        name="text_detection",
+        grpc_service="interplay.text_detection.v1.TextDetectionService",
+        grpc_port=50051,
+        metrics_port=9101,
+        models=("textfcn-compact",),
+        summary="Where text is and what it says: heatmap, word regions, recognised words, text presence",
+        thesis="3.1, 6.3",
+    ),
+)
+
+GATEWAY_PORT = 8080
+GATEWAY_METRICS_PORT = 9100
+WORKER_METRICS_PORT = 9110
+
+
+def get_capability(name: str) -> Capability:
+    """Row with this name.
+
+    Raises:
+        NotFound: Unknown name; the message lists the known ones.
+    """
+    for capability in CAPABILITIES:
+        if name in (capability.name, capability.slug):
+            return capability
+    known = ", ".join(c.name for c in CAPABILITIES)
+    raise NotFound(f"unknown capability {name!r}; known: {known}")
