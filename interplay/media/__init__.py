@@ -1,0 +1,1 @@
+"""Pictures in and out: limits, decoding, encoding, drawing, and fetching by URL."""
