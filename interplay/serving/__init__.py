@@ -1,0 +1,1 @@
+"""Serving core: runtimes, batcher, gRPC server, health, errors. Generic over capabilities."""
