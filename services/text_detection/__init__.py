@@ -1,0 +1,1 @@
+"""The text detection server: ``python -m services.text_detection``."""
