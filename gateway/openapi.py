@@ -1,0 +1,103 @@
+"""The OpenAPI description: ``python -m gateway.openapi`` writes ``docs/openapi.json``.
+
+python -m gateway.openapi            write it
+python -m gateway.openapi --check    exit with 1 if the committed file is out of date
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from gateway.negotiation import JSON
+from gateway.openapi_parts import problem_responses
+from gateway.schemas.common import ImageSource
+from gateway.schemas.problem import FieldError, Problem
+from interplay import __version__
+from interplay.capabilities import CAPABILITIES
+from interplay.errors import InvalidParameter
+from interplay.settings import REPOSITORY_ROOT
+
+OPENAPI_FILE = REPOSITORY_ROOT / "docs" / "openapi.json"
+
+_DESCRIPTION = """\
+Reads scenes in which images, text and places meet.
+
+Images come as `multipart/form-data` (`curl -F image=@photo.jpg`) or as JSON with base64. Every error is an
+RFC 9457 problem; its `reason` is stable. 429 and 503 carry `Retry-After`. `X-Request-Id` is accepted and
+echoed; `RateLimit-*` headers tell what is left. Where keys are configured, send one as `X-API-Key` or as
+`Authorization: Bearer`; scopes are `infer`, `jobs` and `admin`.
+"""
+_OPEN_OPERATIONS = ("/livez", "/readyz")
+_REF = "#/components/schemas/{model}"
+
+
+def build_openapi(app: FastAPI) -> dict[str, Any]:
+    """The description of an app, with the parts that no route refers to by itself."""
+    tags = [{"name": c.name, "description": f"{c.summary} (thesis {c.thesis})"} for c in CAPABILITIES]
+    tags += [
+        {"name": "models", "description": "What is served, with limits and defaults"},
+        {"name": "jobs", "description": "Long work: submit, watch, cancel, fetch the result"},
+        {"name": "health", "description": "Probes and metrics"},
+    ]
+    document = get_openapi(
+        title="Interplay", version=__version__, description=_DESCRIPTION, routes=app.routes, tags=tags
+    )
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for model in (Problem, FieldError, ImageSource):
+        schema = model.model_json_schema(ref_template=_REF)
+        schema.pop("$defs", None)
+        schemas[model.__name__] = schema
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    components["securitySchemes"] = {
+        "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        "Bearer": {"type": "http", "scheme": "bearer"},
+    }
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            # The empty requirement: without configured keys, loopback callers need none.
+            operation["security"] = [] if path in _OPEN_OPERATIONS else [{"ApiKey": []}, {"Bearer": []}, {}]
+            responses = operation["responses"]
+            if JSON in responses.get("422", {}).get("content", ()):  # FastAPI's own; ours are problems
+                responses["422"] = problem_responses(InvalidParameter, authenticated=False)[422]
+            operation["responses"] = dict(sorted(responses.items()))
+    components["schemas"] = dict(sorted(schemas.items()))
+    return document
+
+
+def render(app: FastAPI) -> str:
+    """The description as it stands in the file."""
+    return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write or check the committed description."""
+    from gateway.main import create_app
+    from gateway.settings import GatewaySettings
+
+    parser = argparse.ArgumentParser(prog="python -m gateway.openapi", description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare only; exit with 1 if out of date")
+    parser.add_argument("--file", type=Path, default=OPENAPI_FILE)
+    options = parser.parse_args(arguments)
+    text = render(create_app(GatewaySettings.model_construct()))
+    if options.check:
+        if not options.file.exists() or options.file.read_text(encoding="utf-8") != text:
+            print(f"{options.file.name} is out of date: run python -m gateway.openapi", file=sys.stderr)
+            return 1
+        return 0
+    options.file.parent.mkdir(parents=True, exist_ok=True)
+    options.file.write_text(text, encoding="utf-8")
+    print(f"wrote {options.file.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

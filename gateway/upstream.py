@@ -1,0 +1,81 @@
+"""Calls to model servers on behalf of an HTTP request."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Request
+from google.protobuf.message import Message
+
+from gateway.deps import AppState, StateDep
+from interplay.errors import Cancelled, InvalidParameter
+
+TIMEOUT_HEADER = "X-Request-Timeout-Ms"
+
+
+async def _deadline_s(
+    state: StateDep,
+    timeout_ms: Annotated[
+        int | None,
+        Header(
+            alias=TIMEOUT_HEADER,
+            ge=100,
+            description="Deadline of the model's work, milliseconds after the upload is complete; then 504.",
+            examples=[5000],
+        ),
+    ] = None,
+) -> float:
+    limit_s = state.settings.request_timeout_s
+    if timeout_ms is None:
+        return limit_s
+    if timeout_ms > limit_s * 1000:
+        raise InvalidParameter(
+            f"{TIMEOUT_HEADER} is {timeout_ms}; the limit is {limit_s * 1000:.0f}", field=TIMEOUT_HEADER
+        )
+    return timeout_ms / 1000
+
+
+# Seconds that a server call may take, from the header or the settings.
+Deadline = Annotated[float, Depends(_deadline_s)]
+
+
+async def call_server(
+    request: Request, state: AppState, capability: str, method: str, message: Message, timeout_s: float
+) -> Any:
+    """Call a model server; the call is cancelled when the HTTP client goes away.
+
+    Args:
+        request: HTTP request whose body has been read.
+        state: The process's state.
+        capability: Whose server.
+        method: Method of the capability's gRPC service, e.g. ``Read``.
+        message: Request message.
+        timeout_s: Deadline in seconds.
+
+    Returns:
+        The response message.
+
+    Raises:
+        Unavailable: The capability is not part of this installation.
+        Overloaded: Too many calls run already.
+        Cancelled: The HTTP client went away.
+        InterplayError: What the server raised.
+    """
+    client = state.client(capability)
+    with state.admission.call(capability):
+        call = asyncio.ensure_future(client.call(getattr(client.stub, method), message, timeout_s=timeout_s))
+        gone = asyncio.ensure_future(_disconnected(request))
+        try:
+            await asyncio.wait((call, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not call.done():
+                raise Cancelled("the client closed the connection")
+            return call.result()
+        finally:
+            gone.cancel()
+            call.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
