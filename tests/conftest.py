@@ -13,8 +13,8 @@ import pytest
 import structlog
 
 from interplay.launcher import valkey as embedded_valkey
-from interplay.telemetry.context import set_request_id
 from interplay.launcher.ports import free_port as find_free_port
+from interplay.telemetry.context import set_request_id
 
 REPOSITORY_ROOT = Path(__file__).resolve().parent.parent
 

@@ -193,9 +193,8 @@ async def test_admission_refuses_at_once_with_a_retry_hint_and_gives_room_back()
         with pytest.raises(Overloaded, match="limit of 2 requests") as caught, batcher.admit(10):
             pass
         assert caught.value.retry_after_s is not None and caught.value.retry_after_s > 0
-    with batcher.admit(60):
-        with pytest.raises(Overloaded, match="100 pixels"), batcher.admit(60):
-            pass
+    with batcher.admit(60), pytest.raises(Overloaded, match="100 pixels"), batcher.admit(60):
+        pass
     with batcher.admit(5000):
         pass
     assert await submit(batcher, 1) == 2
