@@ -31,11 +31,12 @@ def examples(*lines: str, note: str = "") -> str:
     """Epilog of a command's help: its examples, then a note.
 
     Args:
-        lines: ``command`` or ``command | what it does``.
+        lines: ``command`` or ``command | what it does``; the last bar is the one that parts them.
         note: Paragraph below, Markdown.
     """
     items = []
     for line in lines:
-        command, _, remark = line.partition(" | ")
+        command, bar, remark = line.rpartition(" | ")
+        command, remark = (command, remark) if bar else (line, "")
         items.append(f"- `{command}`" + (f" – {remark}" if remark else ""))
     return "\n".join(["**Examples**", "", *items, "", note])

@@ -97,7 +97,7 @@ def detect(
     epilog=examples(
         "interplay text read photo.jpg",
         "interplay text read photo.jpg -o words.png | the photo with the words drawn",
-        "interplay text read *.jpg --json | jq -r .text",
+        "interplay text read *.jpg --json | jq -r .text | the text alone",
     )
 )
 def read(
@@ -129,7 +129,7 @@ def read(
 @app.command(
     epilog=examples(
         "interplay text presence *.jpg",
-        "interplay text presence *.jpg --json | jq 'select(.text_area_ratio > 0.05) | .file'",
+        "interplay text presence *.jpg --json | jq 'select(.text_area_ratio > 0.05) | .file' | with text",
     )
 )
 def presence(

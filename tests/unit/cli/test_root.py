@@ -44,6 +44,13 @@ def test_help_lists_every_command_and_the_exit_codes(interplay: Callable[..., An
     assert "Exit codes" in ran.out and "cannot be reached" in ran.out
 
 
+def test_an_example_with_a_pipe_is_shown_with_its_pipe(interplay: Callable[..., Any]) -> None:
+    assert (
+        "interplay text read *.jpg --json | jq -r .text – the text alone"
+        in interplay("text", "read", "--help").out
+    )
+
+
 def test_version(interplay: Callable[..., Any]) -> None:
     ran = interplay("version")
     assert (ran.code, ran.out.strip()) == (0, __version__)
