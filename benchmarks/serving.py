@@ -47,17 +47,17 @@ async def overhead(url: str, photos: list[bytes], count: int) -> list[dict[str, 
     stages: dict[str, list[float]] = {name: [] for name in STAGES}
     for number in range(count + 5):
         response = await sender.send(outcome)
-        if response is None or response.status_code != 200:
+        if response is None or response.status != 200:
             raise RuntimeError(f"request {number} failed")
         if number < 5:
             continue
         timing = {}
-        for entry in response.headers["server-timing"].split(","):
+        for entry in response.server_timing.split(","):
             name, _, value = entry.strip().partition(";dur=")
             timing[name] = float(value) / 1000
         for name in STAGES:
             stages[name].append(timing[name])
-    await sender.close()
+    sender.close()
     totals = outcome.seconds[5:]
     model = [sum(stages[s][i] for s in STAGES[1:]) for i in range(count)]
     added = [total - own for total, own in zip(totals, model, strict=True)]
@@ -84,7 +84,7 @@ async def sweep(url: str, pid: int, photos: list[bytes], seconds: float) -> dict
         {"process": m, "before_mb": round(before), "after_overload_mb": round(resident_mb(pid, m))}
         for m, before in memory.items()
     ]
-    await sender.close()
+    sender.close()
     overload = median(row["goodput_per_s"] for row in opened if row["times_peak"] == 4.0)
     return {
         "closed_loop": closed,

@@ -3,6 +3,10 @@
 The model servers have queues and caps of their own; these keep the gateway's memory flat when far
 more comes than they take. A place is held only while a server call runs, so slow senders hold
 none; the bytes of a body count from the first to the end of the answer.
+
+A server that was full a moment ago need not be asked again: until one of its calls ends, or for
+``FULL_S`` at most, the surplus is refused here, before its bodies are read. Carrying each to a server
+that refuses it would take the cores that the model needs.
 """
 
 from __future__ import annotations
@@ -10,8 +14,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 
 from interplay.errors import Overloaded
+
+# Another gateway's call may have been the one that ended, so a server is believed full no longer than this.
+FULL_S = 0.25
 
 
 class Admission:
@@ -26,6 +34,7 @@ class Admission:
         self._max_inflight = max_inflight
         self._max_body_bytes = max_body_bytes
         self._inflight: Counter[str] = Counter()
+        self._full: dict[str, tuple[Overloaded, float]] = {}
         self._body_bytes = 0
 
     @contextmanager
@@ -53,7 +62,7 @@ class Admission:
 
     @contextmanager
     def call(self, capability: str) -> Iterator[None]:
-        """Hold a place while a server call runs.
+        """Hold a place while a server call runs; ``Overloaded`` from the server is taken note of.
 
         Raises:
             Overloaded: Too many calls run.
@@ -62,11 +71,24 @@ class Admission:
         self._inflight[capability] += 1
         try:
             yield
+        except Overloaded as error:
+            self._full[capability] = (error, monotonic() + FULL_S)
+            raise
+        except BaseException:
+            self._full.pop(capability, None)
+            raise
+        else:
+            self._full.pop(capability, None)
         finally:
             self._inflight[capability] -= 1
 
     def check(self, capability: str) -> None:
         """Raise ``Overloaded`` if a call would be refused now: asked before a body is read."""
+        if capability in self._full:
+            error, until = self._full[capability]
+            if monotonic() < until:
+                raise Overloaded(error.message, retry_after_s=error.retry_after_s, metadata=error.metadata)
+            del self._full[capability]
         running = self._inflight[capability]
         if running >= self._max_inflight:
             raise Overloaded(

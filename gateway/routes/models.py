@@ -36,7 +36,7 @@ _EXAMPLE = {
                         "max_image_bytes": 20971520,
                         "max_image_pixels": 40000000,
                         "max_batch_items": 8,
-                        "max_batch_pixels": 8000000,
+                        "max_batch_pixels": 1000000,
                         "max_inflight": 32,
                         "max_deadline_s": 60.0,
                         "max_message_bytes": 33554432,

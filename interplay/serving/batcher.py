@@ -28,6 +28,11 @@ from interplay.types import StageTimings
 
 log = get_logger(__name__)
 
+# Pixels of a batch that make the best of a device, measured by benchmarks/batching.py. A CPU is busy
+# with one large photo: more of them at a time fall out of its caches and each takes longer.
+CPU_BATCH_PIXELS = 1_000_000
+GPU_BATCH_PIXELS = 8_000_000
+
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -38,14 +43,14 @@ class BatchLimits:
 
     Attributes:
         max_batch_items: Items in a batch.
-        max_batch_pixels: Pixels in a batch; one larger item still runs, alone.
+        max_batch_pixels: Pixels in a batch; one larger item still runs, alone. None: as suits the device.
         max_delay_s: How long the first item of a batch waits for others that are on their way.
         max_inflight: Admitted requests, waiting or running.
         max_inflight_pixels: Their pixels together; one larger request is admitted when it is alone.
     """
 
     max_batch_items: int = 8
-    max_batch_pixels: int = 8_000_000
+    max_batch_pixels: int | None = None
     max_delay_s: float = 0.002
     max_inflight: int = 16
     max_inflight_pixels: int = 80_000_000
@@ -76,6 +81,9 @@ class Batcher(Generic[In, Out]):
         runtime: Runs the batches; loaded on the owner thread.
         limits: Bounds.
         on_death: Called from the owner thread if it ends by an unforeseen error.
+
+    Attributes:
+        batch_pixels: Pixels in a batch, final once the model is loaded.
     """
 
     def __init__(
@@ -89,6 +97,7 @@ class Batcher(Generic[In, Out]):
         self.name = name
         self.runtime = runtime
         self.limits = limits
+        self.batch_pixels = limits.max_batch_pixels or CPU_BATCH_PIXELS
         self._on_death = on_death
         self._queue: deque[_Work[In, Out]] = deque()
         self._wake = threading.Condition()
@@ -100,6 +109,12 @@ class Batcher(Generic[In, Out]):
         self._batch_count = 0
         self._loaded: Future[None] = Future()
         self._thread = threading.Thread(target=self._own, name=f"owner-{name}", daemon=True)
+        self._stage = {
+            stage: metrics.INFERENCE_STAGE.labels(name, stage)
+            for stage in ("queue", "preprocess", "infer", "postprocess")
+        }
+        self._batch_size = metrics.INFERENCE_BATCH_SIZE.labels(name)
+        self._padding = metrics.INFERENCE_PADDING.labels(name)
         metrics.INFERENCE_QUEUE_DEPTH.labels(name).set_function(lambda: len(self._queue))
         metrics.INFERENCE_INFLIGHT.labels(name).set_function(lambda: self._inflight)
 
@@ -211,6 +226,8 @@ class Batcher(Generic[In, Out]):
         except BaseException as error:
             self._loaded.set_exception(error)
             return
+        if self.limits.max_batch_pixels is None and self.runtime.device.startswith("cuda"):
+            self.batch_pixels = GPU_BATCH_PIXELS
         self._loaded.set_result(None)
         try:
             while batch := self._next_batch():
@@ -249,8 +266,7 @@ class Batcher(Generic[In, Out]):
         head = self._queue[0]
         same = [work for work in self._queue if work.bucket == head.bucket]
         return (
-            len(same) >= self.limits.max_batch_items
-            or sum(work.pixels for work in same) >= self.limits.max_batch_pixels
+            len(same) >= self.limits.max_batch_items or sum(work.pixels for work in same) >= self.batch_pixels
         )
 
     def _take(self) -> list[_Work[In, Out]]:
@@ -261,7 +277,7 @@ class Batcher(Generic[In, Out]):
         pixels = 0
         for work in self._queue:
             fits = len(batch) < self.limits.max_batch_items and (
-                not batch or pixels + work.pixels <= self.limits.max_batch_pixels
+                not batch or pixels + work.pixels <= self.batch_pixels
             )
             if work.bucket == head.bucket and fits and work.future.set_running_or_notify_cancel():
                 batch.append(work)
@@ -321,14 +337,13 @@ class Batcher(Generic[In, Out]):
             work.future.set_result((result, timings))
 
     def _observe(self, batch: list[_Work[In, Out]], output: BatchOutput[Out], started: float) -> None:
-        stage = metrics.INFERENCE_STAGE
         for work in batch:
-            stage.labels(self.name, "queue").observe(started - work.enqueued)
-        stage.labels(self.name, "preprocess").observe(output.preprocess_s)
-        stage.labels(self.name, "infer").observe(output.infer_s)
-        stage.labels(self.name, "postprocess").observe(output.postprocess_s)
-        metrics.INFERENCE_BATCH_SIZE.labels(self.name).observe(len(batch))
-        metrics.INFERENCE_PADDING.labels(self.name).observe(output.padding_ratio)
+            self._stage["queue"].observe(started - work.enqueued)
+        self._stage["preprocess"].observe(output.preprocess_s)
+        self._stage["infer"].observe(output.infer_s)
+        self._stage["postprocess"].observe(output.postprocess_s)
+        self._batch_size.observe(len(batch))
+        self._padding.observe(output.padding_ratio)
 
     def _infer(self, batch: Sequence[_Work[In, Out]]) -> BatchOutput[Out] | None:
         """Output of the batch; None if it failed as a whole, which is logged."""

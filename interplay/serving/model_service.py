@@ -48,7 +48,7 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
                 max_image_bytes=settings.max_image_bytes,
                 max_image_pixels=settings.max_image_pixels,
                 max_batch_items=limits.max_batch_items,
-                max_batch_pixels=limits.max_batch_pixels,
+                max_batch_pixels=batcher.batch_pixels,
                 max_inflight=limits.max_inflight,
                 max_deadline_s=settings.max_deadline_s,
                 max_message_bytes=MAX_MESSAGE_BYTES,

@@ -24,7 +24,9 @@ class ModelServerSettings(ProcessSettings):
     threads: int | None = Field(None, ge=1, description="Threads of one inference; usable cores if unset.")
 
     max_batch_items: int = Field(8, ge=1, description="Images in one batch.")
-    max_batch_pixels: int = Field(8_000_000, ge=1, description="Pixels in one batch.")
+    max_batch_pixels: int | None = Field(
+        None, ge=1, description="Model input pixels in one batch; if unset 1 million on a CPU, 8 on a GPU."
+    )
     max_delay_ms: float = Field(2.0, ge=0, description="How long a batch waits for items on their way.")
     max_inflight: int = Field(16, ge=1, description="Requests waiting or running; more are refused at once.")
     max_inflight_pixels: int = Field(80_000_000, ge=1, description="Their pixels together.")

@@ -47,6 +47,8 @@ def test_errors_of_the_server_keep_reason_and_text(
     assert response.headers.get("retry-after") == retry_after
     if error.field:  # type: ignore[attr-defined]
         assert problem["errors"][0]["field"] == error.field  # type: ignore[attr-defined]
+    model_server.error = None
+    wait_until(lambda: gateway.post_image("/v1/text:read").status_code == 200)  # full only for a moment
 
 
 def test_every_call_carries_a_deadline(gateway: RunningGateway, model_server: FakeTextServer) -> None:
