@@ -69,25 +69,25 @@ class Admission:
         """
         self.check(capability)
         self._inflight[capability] += 1
+        refusal = None
         try:
             yield
         except Overloaded as error:
-            self._full[capability] = (error, monotonic() + FULL_S)
+            refusal = _copy(error)
             raise
-        except BaseException:
-            self._full.pop(capability, None)
-            raise
-        else:
-            self._full.pop(capability, None)
         finally:
             self._inflight[capability] -= 1
+            if refusal:
+                self._full[capability] = (refusal, monotonic() + FULL_S)
+            else:  # a call that ended any other way left room
+                self._full.pop(capability, None)
 
     def check(self, capability: str) -> None:
         """Raise ``Overloaded`` if a call would be refused now: asked before a body is read."""
         if capability in self._full:
-            error, until = self._full[capability]
+            refusal, until = self._full[capability]
             if monotonic() < until:
-                raise Overloaded(error.message, retry_after_s=error.retry_after_s, metadata=error.metadata)
+                raise _copy(refusal)
             del self._full[capability]
         running = self._inflight[capability]
         if running >= self._max_inflight:
@@ -96,3 +96,8 @@ class Admission:
                 retry_after_s=1,
                 metadata={"limit": str(self._max_inflight), "value": str(running)},
             )
+
+
+def _copy(error: Overloaded) -> Overloaded:
+    """The same without its traceback, whose frames hold the request's body."""
+    return Overloaded(error.message, retry_after_s=error.retry_after_s, metadata=error.metadata)

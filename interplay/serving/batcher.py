@@ -28,8 +28,9 @@ from interplay.types import StageTimings
 
 log = get_logger(__name__)
 
-# Pixels of a batch that make the best of a device, measured by benchmarks/batching.py. A CPU is busy
-# with one large photo: more of them at a time fall out of its caches and each takes longer.
+# Pixels of a batch where none are configured. A CPU is busy with one large photo: more of them at a time
+# fall out of its caches and each takes longer (benchmarks/batching.py). A GPU wants more; its figure is an
+# assumption that the same benchmark can check with --device cuda.
 CPU_BATCH_PIXELS = 1_000_000
 GPU_BATCH_PIXELS = 8_000_000
 

@@ -62,7 +62,7 @@ class TextSegmenter:
         self._model = model.eval().to(device, self._torch_dtype)
         self._model = self._model.to(memory_format=torch.channels_last)
         preprocessing = manifest.preprocessing
-        # A pixel has 256 values: (x / 255 - mean) / std is looked up, a tenth of the time of computing it.
+        # A pixel has 256 values: (x / 255 - mean) / std is looked up, not computed.
         mean, std = (np.asarray(v, dtype=np.float64) for v in (preprocessing.mean, preprocessing.std))
         values = (np.arange(256)[:, None] / 255.0 - mean) / std  # (256, 3)
         self._normalised: NDArray[np.float32] = values.astype(np.float32)[None]  # (1, 256, 3)

@@ -12,7 +12,7 @@ import pytest
 
 from interplay.errors import DeadlineExceeded, InvalidInput, ModelFailed, Overloaded, Unavailable
 from interplay.predictors.batch import BatchOutput
-from interplay.serving.batcher import Batcher, BatchLimits
+from interplay.serving.batcher import CPU_BATCH_PIXELS, GPU_BATCH_PIXELS, Batcher, BatchLimits
 from interplay.store import Manifest
 
 MANIFEST = Manifest(
@@ -266,3 +266,36 @@ async def test_a_failing_load_is_raised_by_start() -> None:
 
     with pytest.raises(FileNotFoundError, match="no weights"):
         await Batcher("echo", Broken(), limits()).start()
+
+
+@pytest.mark.parametrize(
+    ("device", "configured", "expected"),
+    [
+        ("cpu", None, CPU_BATCH_PIXELS),
+        ("cuda:0", None, GPU_BATCH_PIXELS),
+        ("cuda:0", 70, 70),
+        ("cpu", 70, 70),
+    ],
+)
+async def test_the_pixel_budget_suits_the_device_unless_it_is_configured(
+    device: str, configured: int | None, expected: int
+) -> None:
+    runtime = EchoRuntime()
+    runtime.device = device
+    runtime.gate.clear()
+    batcher: Batcher[int, int] = Batcher("echo", runtime, BatchLimits(max_batch_pixels=configured))
+    await batcher.start()
+    assert batcher.batch_pixels == expected
+    deadline = monotonic() + 20
+    pixels = expected // 2 + 1  # two of them are over the budget
+
+    async def submit(item: int) -> int:
+        return (await batcher.submit(item, bucket="a", pixels=pixels, deadline=deadline))[0]
+
+    tasks = [asyncio.create_task(submit(item)) for item in range(3)]
+    while not runtime.running.is_set():
+        await asyncio.sleep(0.01)
+    runtime.gate.set()
+    assert await asyncio.gather(*tasks) == [0, 2, 4]
+    assert runtime.batches == [[0], [1], [2]]
+    await batcher.close()
