@@ -12,6 +12,7 @@ from PIL import ImageDraw, ImageFont
 from safetensors import safe_open
 
 from interplay.capabilities import CAPABILITIES
+from interplay.media.images import decode
 from interplay.predictors.text_detection.regions import RegionParams, regions_from_heatmap
 from interplay.predictors.text_detection.segmenter import TextSegmenter
 from interplay.store import Manifest, StoredModel, list_models, resolve
@@ -75,3 +76,16 @@ def test_heatmap_model_finds_a_sign(heatmap_model: StoredModel) -> None:
     regions = regions_from_heatmap(heatmap, RegionParams.from_manifest(heatmap_model.manifest))
     centres = [region.polygon.mean(axis=0) for region in regions]
     assert any(100 < x < 280 and 90 < y < 135 for x, y in centres)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_heatmap_model_gives_its_golden_output(heatmap_model: StoredModel, dtype: str) -> None:
+    """The example photo of the README through shipped version 1; a new version gets figures of its own."""
+    image = decode((REPOSITORY_ROOT / "examples" / "street.jpg").read_bytes())
+    (heatmap,) = TextSegmenter.load(heatmap_model, device="cpu", dtype=dtype).predict([image])
+    assert heatmap.core is not None
+    assert heatmap.text.mean() == pytest.approx(0.0543, abs=5e-4)
+    assert heatmap.core.mean() == pytest.approx(0.0241, abs=5e-4)
+    regions = regions_from_heatmap(heatmap, RegionParams.from_manifest(heatmap_model.manifest))
+    assert len(regions) == 19
+    assert sum(region.score for region in regions) == pytest.approx(17.5, abs=0.2)

@@ -96,3 +96,25 @@ def test_weights_of_another_network_are_refused(stored: StoredModel) -> None:
     manifest = stored.manifest.model_copy(update={"config": {"preset": "compact"}})
     with pytest.raises(InternalError, match="does not hold a TextFCN"):
         TextSegmenter.load(StoredModel(manifest, Path(stored.directory)), device="cpu")
+
+
+class RecordingNetwork(torch.nn.Module):
+    """Keeps what it is given; answers even odds at half resolution."""
+
+    seen: torch.Tensor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen = x
+        return torch.zeros(len(x), 3, x.shape[2] // 2, x.shape[3] // 2)
+
+
+def test_pixels_are_normalised_as_the_manifest_says_and_padded_with_zeros(stored: StoredModel) -> None:
+    preprocessing = Preprocessing(mean=(0.1, 0.5, 0.9), std=(0.2, 0.3, 0.4), max_side=160)
+    manifest = stored.manifest.model_copy(update={"preprocessing": preprocessing})
+    network = RecordingNetwork()
+    image = photo(40, 62)
+    TextSegmenter(network, manifest).predict([image])
+    expected = (image / 255.0 - np.array(preprocessing.mean)) / np.array(preprocessing.std)
+    assert network.seen.shape == (1, 3, 64, 64)
+    np.testing.assert_allclose(network.seen[0, :, :40, :62].permute(1, 2, 0), expected, atol=1e-5)
+    assert (network.seen[0, :, 40:] == 0).all() and (network.seen[0, :, :, 62:] == 0).all()
