@@ -54,6 +54,15 @@ CAPABILITIES: tuple[Capability, ...] = (
         summary="Where text is and what it says: heatmap, word regions, recognised words, text presence",
         thesis="3.1, 6.3",
     ),
+    Capability(
+        name="style_transfer",
+        grpc_service="interplay.style_transfer.v1.StyleTransferService",
+        grpc_port=50052,
+        metrics_port=9102,
+        models=("style-scene", "style-print", "style-handwriting", "style-selective"),
+        summary="Give text another look: restyle photos or only their text, draw words in a style",
+        thesis="3.2",
+    ),
 )
 
 GATEWAY_PORT = 8080
