@@ -52,6 +52,9 @@ class Manifest(BaseModel):
     license: str
     preprocessing: Preprocessing = Field(default_factory=Preprocessing)
     labels: tuple[str, ...] = ()
+    details: dict[str, Any] = Field(
+        default_factory=dict, description="Further facts that this architecture's predictor reads."
+    )
     thresholds: dict[str, float] = Field(default_factory=dict)
     dtype: str = Field("float16", description="Number type in which the weights are stored.")
     parameters: int = Field(ge=0, description="Number of weights.")

@@ -18,12 +18,15 @@ from numpy.typing import NDArray
 from PIL import ExifTags
 from PIL import Image as PillowImage
 
-from interplay.errors import PayloadTooLarge, UnreadableImage, UnsupportedMedia
+from interplay.errors import InvalidParameter, PayloadTooLarge, UnreadableImage, UnsupportedMedia
 from interplay.settings import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS
 from interplay.types import Image
 
 ACCEPTED = ("JPEG", "PNG", "WEBP")
 MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+
+# Of the format itself: a side is written in 14 bits.
+_LONGEST_WEBP_SIDE = 16_383
 
 # Kinds people send by mistake, so that the refusal can name what came.
 _KNOWN_OTHERS = (
@@ -222,6 +225,36 @@ def encode_jpeg(image: Image, quality: int = 90) -> bytes:
     """JPEG of (H, W, 3) RGB."""
     buffer = io.BytesIO()
     PillowImage.fromarray(image).save(buffer, format="JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def encode_picture(image: NDArray[np.uint8], kind: str, quality: int = 92) -> bytes:
+    """A picture in one of the kinds that are accepted, too.
+
+    Args:
+        image: (H, W, 3) RGB or (H, W, 4) RGBA; transparency is laid over white where JPEG has none.
+        kind: ``PNG``, ``JPEG`` or ``WEBP``.
+        quality: Of the lossy kinds, 1 to 100.
+
+    Raises:
+        InvalidParameter: The picture has a longer side than WebP can have.
+    """
+    if kind == "PNG":
+        return encode_png(image)
+    height, width = image.shape[:2]
+    if kind == "WEBP" and max(height, width) > _LONGEST_WEBP_SIDE:
+        raise InvalidParameter(
+            f"the picture is {width}x{height}; the limit for a side in WebP is {_LONGEST_WEBP_SIDE:,} pixels",
+            field="format",
+        )
+    picture = PillowImage.fromarray(image)
+    buffer = io.BytesIO()
+    if kind == "WEBP":
+        picture.save(buffer, format=kind, quality=quality, method=2)
+    else:
+        # From quality 90 on colours are not halved in resolution: thin coloured strokes would fade.
+        sampling = 0 if quality >= 90 else 2
+        _to_rgb(picture).save(buffer, format=kind, quality=quality, subsampling=sampling)
     return buffer.getvalue()
 
 

@@ -66,9 +66,11 @@ class Work:
         Raises:
             InterplayError: See ``Batcher.submit``.
         """
+        # The ticket tells the batcher that gave it that an item arrived; another one never waited for it.
+        ticket = self._ticket if batcher is self._requests.batcher else None
         with tracer.start_as_current_span(f"infer {batcher.name}"):
             result, timings = await batcher.submit(
-                item, bucket=bucket, pixels=pixels, deadline=self.deadline, ticket=self._ticket
+                item, bucket=bucket, pixels=pixels, deadline=self.deadline, ticket=ticket
             )
         self.timings.add(timings)
         return result
@@ -138,12 +140,16 @@ class Requests:
         self._max_deadline_s = max_deadline_s
 
     @contextmanager
-    def admit(self, content: bytes, context: Any) -> Iterator[Work]:
+    def admit(
+        self, content: bytes | None, context: Any, *, times: int = 1, pixels: int = 0
+    ) -> Iterator[Work]:
         """Check an image's header, reserve room for it, and count how the request ends.
 
         Args:
-            content: The encoded image.
+            content: The encoded image; None for a request without one.
             context: The call's ``grpc.aio.ServicerContext``.
+            times: How many results the model makes of the image.
+            pixels: Size of what a request without an image has the model do.
 
         Raises:
             Overloaded: No room.
@@ -154,9 +160,10 @@ class Requests:
         deadline = monotonic() + allowed_s
         outcome = "error"
         try:
-            header = probe(content, self.image_limits)
-            with self.batcher.admit(header.pixels) as ticket:
-                yield Work(self, content, deadline, ticket)
+            if content is not None:
+                pixels = probe(content, self.image_limits).pixels
+            with self.batcher.admit(pixels * times) as ticket:
+                yield Work(self, content or b"", deadline, ticket)
             outcome = "ok"
         except asyncio.CancelledError:
             outcome = "cancelled"

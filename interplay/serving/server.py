@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -44,10 +44,12 @@ class Service:
     Attributes:
         batchers: One a model, the main model first.
         register: Adds the capability's servicer to the server.
+        close: Closes what the servicer holds open, such as a channel to another server.
     """
 
     batchers: Sequence[Batcher[Any, Any]]
     register: Callable[[grpc.aio.Server], None]
+    close: Callable[[], Awaitable[None]] | None = None
 
 
 # Builds a Service; gets the settings, a pool for decoding and the callback for dying owner threads.
@@ -140,6 +142,8 @@ class ModelServer:
             await self._server.stop(0)
         for batcher in self._service.batchers:
             await batcher.close()
+        if self._service.close is not None:
+            await self._service.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
         log.info("stopped", capability=self.capability.name)
 
@@ -207,8 +211,8 @@ async def _serve(capability: Capability, settings: ModelServerSettings, build: S
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    server = ModelServer(capability, settings, build)
     try:
+        server = ModelServer(capability, settings, build)
         await server.start()
     except Exception as error:
         log.exception("start_failed", capability=capability.name, reason=str(error))

@@ -15,13 +15,20 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageFile
 
-from interplay.errors import InterplayError, PayloadTooLarge, UnreadableImage, UnsupportedMedia
+from interplay.errors import (
+    InterplayError,
+    InvalidParameter,
+    PayloadTooLarge,
+    UnreadableImage,
+    UnsupportedMedia,
+)
 from interplay.media.images import (
     ImageHeader,
     ImageLimits,
     decode,
     encode_heatmap_png,
     encode_jpeg,
+    encode_picture,
     encode_png,
     probe,
     sniff,
@@ -383,6 +390,56 @@ def test_jpeg_round_trip_is_close() -> None:
     low, high = encode_jpeg(photo(), quality=20), encode_jpeg(photo(), quality=95)
     assert len(low) < len(high)
     assert np.abs(decode(high).astype(int) - photo()).mean() < 3
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_pictures_are_written_in_the_kind_asked_for(kind: str) -> None:
+    image = decode(encoded(photo(), "JPEG", exif=exif(1), comment=b"secret"))
+    content = encode_picture(image, kind)
+    assert sniff(content) == kind and b"secret" not in content
+    found = decode(content).astype(int)
+    assert found.shape == image.shape
+    assert np.abs(found - image).mean() <= (0 if kind == "PNG" else 4)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_quality_of_lossy_pictures(kind: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    sizes = [len(encode_picture(noise, kind, quality)) for quality in (1, 50, 92, 100)]
+    assert sizes == sorted(sizes) and sizes[0] < 0.3 * sizes[-1]
+    assert len(encode_picture(noise, kind)) == sizes[2]
+
+
+def test_fine_jpegs_keep_the_colour_of_thin_strokes() -> None:
+    image = np.full((40, 40, 3), (0, 0, 255), dtype=np.uint8)
+    image[:, ::4] = (255, 0, 0)
+    fine, coarse = (decode(encode_picture(image, "JPEG", quality)).astype(int) for quality in (90, 89))
+    assert np.abs(fine - image)[:, ::4].mean() < 0.5 * np.abs(coarse - image)[:, ::4].mean()
+
+
+def test_transparency_is_kept_where_the_kind_has_some() -> None:
+    plate = np.zeros((20, 30, 4), dtype=np.uint8)
+    plate[5:15, 5:25] = (200, 30, 30, 255)
+    plate[5:15, 15:25, 3] = 128
+    for kind in ("PNG", "WEBP"):
+        with PillowImage.open(io.BytesIO(encode_picture(plate, kind))) as picture:
+            assert picture.mode == "RGBA"
+            np.testing.assert_array_equal(np.asarray(picture)[..., 3], plate[..., 3])
+    flat = decode(encode_picture(plate, "JPEG", 100)).astype(int)
+    np.testing.assert_allclose(flat[2, 2], (255, 255, 255), atol=3)
+    np.testing.assert_allclose(flat[10, 10], (200, 30, 30), atol=6)
+    np.testing.assert_allclose(flat[10, 20], (227, 142, 142), atol=6)
+
+
+def test_webp_has_a_longest_side() -> None:
+    assert decode(encode_picture(np.zeros((1, 16_383, 3), np.uint8), "WEBP")).shape == (1, 16_383, 3)
+    for shape, size in (((1, 16_384, 3), "16384x1"), ((16_400, 2, 4), "2x16400")):
+        with pytest.raises(
+            InvalidParameter, match=f"is {size}; the limit for a side in WebP is 16,383"
+        ) as caught:
+            encode_picture(np.zeros(shape, np.uint8), "WEBP")
+        assert caught.value.field == "format"
+        assert encode_picture(np.zeros(shape, np.uint8), "JPEG")
 
 
 def test_heatmap_png_is_255_times_the_probability() -> None:

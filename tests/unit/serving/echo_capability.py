@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
@@ -125,7 +125,9 @@ def server_settings(**changes: object) -> ModelServerSettings:
     return ModelServerSettings.model_validate({"port": 0, "metrics_port": 0, **changes})
 
 
-def make_server(runtime: BrightnessRuntime, **changes: object) -> ModelServer:
+def make_server(
+    runtime: BrightnessRuntime, *, close: Callable[[], Awaitable[None]] | None = None, **changes: object
+) -> ModelServer:
     """A server of this capability, not started."""
 
     def build(
@@ -139,6 +141,7 @@ def make_server(runtime: BrightnessRuntime, **changes: object) -> ModelServer:
         return Service(
             batchers=[batcher],
             register=lambda server: pb_grpc.add_TextDetectionServiceServicer_to_server(servicer, server),
+            close=close,
         )
 
     return ModelServer(CAPABILITY, server_settings(**changes), build)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 
+import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
@@ -151,6 +152,48 @@ async def test_bad_image(
         assert requests.batcher._inflight == 0
     assert counted.all() == {"invalid": 1}
     assert runtime.items == 0
+
+
+async def test_request_without_an_image(
+    runtime: BrightnessRuntime, pool: ThreadPoolExecutor, counted: Outcomes
+) -> None:
+    """Admitted by what it says it is large; there is nothing to decode."""
+    async with started(runtime, pool) as requests:
+        with requests.admit(None, CallContext(5.0), pixels=1234) as work:
+            assert requests.batcher._inflight_pixels == 1234
+            assert await work.finish(sorted, [2, 1]) == [1, 2]
+            item = np.full((2, 2, 3), 9, dtype=np.uint8)
+            assert await work.run(requests.batcher, item, bucket=0, pixels=4) == 9
+        assert requests.batcher._inflight_pixels == requests.batcher._on_their_way == 0
+    assert counted.all() == {"ok": 1}
+
+
+async def test_several_results_of_one_image_count_as_often(
+    runtime: BrightnessRuntime, pool: ThreadPoolExecutor
+) -> None:
+    async with started(runtime, pool) as requests:
+        with requests.admit(CONTENT, CallContext(), times=3, pixels=7):
+            assert requests.batcher._inflight_pixels == 3 * 64
+            requests.batcher.limits = BatchLimits(max_inflight_pixels=3 * 64 + 100)
+            with (
+                pytest.raises(Overloaded, match="limit of 292 pixels"),
+                requests.admit(CONTENT, CallContext(), times=2),
+            ):
+                pass
+        assert requests.batcher._inflight_pixels == 0
+
+
+async def test_what_another_batcher_runs_disturbs_neither_s_count(
+    runtime: BrightnessRuntime, pool: ThreadPoolExecutor
+) -> None:
+    """Admission is with one batcher; a request may run on others of the server alone."""
+    async with started(runtime, pool) as requests, started(BrightnessRuntime(), pool) as others:
+        for _ in range(3):
+            with requests.admit(CONTENT, CallContext()) as work:
+                assert requests.batcher._on_their_way == 1
+                image = await work.decode()
+                assert await work.run(others.batcher, image, bucket=0, pixels=1) == 50
+        assert requests.batcher._on_their_way == others.batcher._on_their_way == 0
 
 
 async def test_no_room(runtime: BrightnessRuntime, pool: ThreadPoolExecutor, counted: Outcomes) -> None:

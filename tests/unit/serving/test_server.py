@@ -16,7 +16,7 @@ from interplay.rpc.common.v1 import models_pb2
 from interplay.rpc.status import error_from_rpc
 from interplay.rpc.text_detection.v1 import text_detection_pb2 as pb
 from interplay.rpc.text_detection.v1 import text_detection_pb2_grpc as pb_grpc
-from interplay.serving.server import MODEL_SERVICE, ModelServer
+from interplay.serving.server import MODEL_SERVICE, ModelServer, Service, _serve
 from interplay.settings import MAX_MESSAGE_BYTES
 from tests.unit.serving.echo_capability import (
     CAPABILITY,
@@ -26,6 +26,7 @@ from tests.unit.serving.echo_capability import (
     make_server,
     photo_request,
     running_server,
+    server_settings,
 )
 
 SERVICES = ("", CAPABILITY.grpc_service, MODEL_SERVICE)
@@ -146,6 +147,38 @@ async def test_stop_finishes_calls_in_flight(runtime: BrightnessRuntime) -> None
         await client.stub.Presence(photo_request(), timeout=5)
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
     await client.close()
+
+
+async def test_what_the_servicer_holds_open_is_closed_last(runtime: BrightnessRuntime) -> None:
+    """Once, after the calls in flight and after the models, which both may need it."""
+    seen: list[tuple[bool, int]] = []
+
+    async def close() -> None:
+        seen.append((server._service.batchers[0].alive, runtime.items))
+
+    server = make_server(runtime, close=close)
+    await server.start()
+    client = ModelServerClient(CAPABILITY, f"127.0.0.1:{server.port}")
+    call = await call_in_flight(client, runtime)
+    stopping = asyncio.create_task(server.stop())
+    await asyncio.sleep(0.5)
+    assert seen == []
+    runtime.gate.set()
+    assert (await call).mean_brightness == 100
+    await stopping
+    assert seen == [(False, 1)]
+    await client.close()
+
+
+async def test_a_service_that_cannot_be_built_ends_the_process_with_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def build(*_: object) -> Service:
+        raise errors.NotFound("no model 'brightness' in the store")
+
+    assert await _serve(CAPABILITY, server_settings(), build) == 1
+    (record,) = [record for record in caplog.records if record.message == "start_failed"]
+    assert record.__dict__["reason"] == "no model 'brightness' in the store"
 
 
 async def until_serving(client: ModelServerClient) -> None:

@@ -1,0 +1,1 @@
+"""Restyling of photos and of drawn words (thesis 3.2)."""
