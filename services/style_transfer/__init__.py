@@ -1,0 +1,1 @@
+"""The style transfer server: ``python -m services.style_transfer``."""
