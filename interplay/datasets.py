@@ -240,14 +240,22 @@ class Datasets:
             return self._jsonl_images(place, name)
         raise NotFound(f"there is no folder or file {url!r}", field=name)
 
-    def _folder_images(self, folder: Location) -> Iterator[ImageItem]:
-        prefix = folder.path.rstrip("/") + "/"
-        for found in sorted(folder.filesystem.find(folder.path)):
+    def files(self, folder: str, *, name: str = "input") -> Iterator[tuple[str, str]]:
+        """Relative path and URL of each file in a folder, at any depth, in a fixed order; no hidden ones.
+
+        Raises:
+            PermissionDenied: ``folder`` is outside the roots.
+        """
+        place = self.resolve(folder, name=name)
+        prefix = place.path.rstrip("/") + "/"
+        for found in sorted(place.filesystem.find(place.path)):
             path = found if found.startswith("/") or not prefix.startswith("/") else f"/{found}"
             relative = path.removeprefix(prefix)
-            if any(part.startswith(".") for part in relative.split("/")):
-                continue
-            image = f"{folder.url.rstrip('/')}/{relative}"
+            if not any(part.startswith(".") for part in relative.split("/")):
+                yield relative, f"{place.url.rstrip('/')}/{relative}"
+
+    def _folder_images(self, folder: Location) -> Iterator[ImageItem]:
+        for relative, image in self.files(folder.url):
             if self._is_image(image):
                 yield ImageItem(relative, image)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,44 @@ _FINAL = ("succeeded", "failed", "cancelled", "expired")
 # A stream that was silent for this long is dead: the gateway sends a sign of life every 15 s.
 _SILENCE_S = 45.0
 _RECONNECTS = 20
+# Speed is that of the last minutes: long enough for units that take one, short enough to follow a change.
+_PACE_WINDOW_S = 180.0
+
+
+class Pace:
+    """Items a second and time left, from the progress seen in the last minutes."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def add(self, done: int, now: float) -> None:
+        """Take in progress. What was done before the first call counts for nothing."""
+        if not self._seen or done != self._seen[-1][1]:
+            self._seen.append((now, done))
+        while len(self._seen) > 2 and now - self._seen[1][0] > _PACE_WINDOW_S:
+            self._seen.popleft()
+
+    @property
+    def items_per_s(self) -> float | None:
+        """Speed; None until there was progress."""
+        if len(self._seen) < 2:
+            return None
+        (first_at, first), (last_at, last) = self._seen[0], self._seen[-1]
+        return (last - first) / (last_at - first_at) if last > first and last_at > first_at else None
+
+    def show(self, left: int) -> str:
+        """Speed and time left, for people; empty until there was progress."""
+        speed = self.items_per_s
+        if speed is None:
+            return ""
+        shown = f"{speed:.1f} items/s" if speed >= 0.95 else f"{60 * speed:.1f} items/min"
+        return f"{shown}, {_duration(left / speed)} left"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def progress_of(job: dict[str, Any]) -> str:
@@ -45,62 +85,61 @@ def _follow_bar(client: GatewayClient, job_id: str, console: Console) -> dict[st
         BarColumn,
         MofNCompleteColumn,
         Progress,
-        ProgressColumn,
         SpinnerColumn,
-        Task,
         TextColumn,
         TimeElapsedColumn,
-        TimeRemainingColumn,
     )
-    from rich.text import Text
-
-    class Speed(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text(f"{speed:.1f}/s" if speed else "", style="cyan")
 
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        Speed(),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[pace]}", style="cyan", markup=False),
         TextColumn("{task.fields[note]}", markup=False),
     )
+    pace = Pace()
     with Progress(*columns, console=console) as progress:
-        shown = progress.add_task("waiting", total=None, note="")
-        planned = False
+        shown = progress.add_task("waiting", total=None, pace="", note="")
         for job in _events(client, job_id):
-            total, done = job["progress"]["total"], job["progress"]["done"]
-            if total is not None and not planned:
-                # A new row, so that what was done before we came does not count as speed.
-                progress.remove_task(shown)
-                shown = progress.add_task(job["state"], total=total, completed=done, note="")
-                planned = True
-            progress.update(shown, description=job["state"], completed=done, note=note_of(job))
+            progress.update(
+                shown,
+                description=job["state"],
+                total=job["progress"]["total"],
+                completed=job["progress"]["done"],
+                pace=_pace_of(job, pace),
+                note=note_of(job),
+            )
     return job
 
 
 def _follow_lines(client: GatewayClient, job_id: str, console: Console) -> dict[str, Any]:
     """One line for each tenth of the way and each change of state or note."""
     last = None
+    pace = Pace()
     for job in _events(client, job_id):
         total, done = job["progress"]["total"], job["progress"]["done"]
+        speed = _pace_of(job, pace)
         seen = (job["state"], note_of(job), 10 * done // total if total else 0)
         if seen != last:
-            console.print(
-                f"{job['state']} {progress_of(job)} {note_of(job)}".rstrip(), markup=False, soft_wrap=True
-            )
+            words = (job["state"], progress_of(job), f"({speed})" if speed else "", note_of(job))
+            console.print(" ".join(word for word in words if word), markup=False, soft_wrap=True)
         last = seen
     return job
 
 
+def _pace_of(job: dict[str, Any], pace: Pace) -> str:
+    """Take in a job's progress; speed and time left while it runs, else nothing."""
+    total, done = job["progress"]["total"], job["progress"]["done"]
+    if job["state"] != "running" or total is None:
+        return ""
+    pace.add(done, time.monotonic())
+    return pace.show(total - done)
+
+
 def _events(client: GatewayClient, job_id: str) -> Iterator[dict[str, Any]]:
     """The job at each change, until its end; a stream that breaks is taken up again where it was."""
-    import time
-
     from interplay.errors import Unavailable
 
     last_id = ""

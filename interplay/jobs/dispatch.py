@@ -7,6 +7,7 @@ threads, because gRPC does not survive a fork.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,6 +22,7 @@ from interplay.telemetry.logging import get_logger
 
 QUEUE = "interplay.jobs"
 RUN_JOB = "interplay.run_job"
+ASSIST_JOB = "interplay.assist_job"
 # A message that was delivered and not acknowledged is delivered again after this. A job may run for
 # longer: the second delivery finds the job held and is dropped.
 VISIBILITY_TIMEOUT_S = 3600
@@ -80,19 +82,10 @@ class Dispatcher:
         sent: list[str] = []
         unsent: list[str] = []
         for job in jobs:
-            headers: dict[str, Any] = {CELERY_HEADER: job.request_id}
-            propagate.inject(headers)
             try:
                 if unsent:  # the broker was down a moment ago; do not wait for it again and again
                     raise OperationalError("broker down")
-                self._app.send_task(
-                    RUN_JOB,
-                    args=[job.id],
-                    queue=QUEUE,
-                    headers=headers,
-                    # One retry: a pooled connection may be one that a restarted broker has forgotten.
-                    retry_policy={"max_retries": 1, "interval_start": 0.0, "interval_step": 0.1},
-                )
+                self._send(RUN_JOB, job)
                 sent.append(job.id)
             except (KombuError, OSError) as error:
                 if not unsent:
@@ -103,6 +96,23 @@ class Dispatcher:
         if unsent:
             mark_dispatched(self._table, unsent, sent=False)
         return not unsent
+
+    def call_helper(self, job: Job) -> None:
+        """Ask a worker with a free slot to help with a running job; a broker that is down is no error."""
+        with contextlib.suppress(KombuError, OSError):
+            self._send(ASSIST_JOB, job)
+
+    def _send(self, task: str, job: Job) -> None:
+        headers: dict[str, Any] = {CELERY_HEADER: job.request_id}
+        propagate.inject(headers)
+        self._app.send_task(
+            task,
+            args=[job.id],
+            queue=QUEUE,
+            headers=headers,
+            # One retry: a pooled connection may be one that a restarted broker has forgotten.
+            retry_policy={"max_retries": 1, "interval_start": 0.0, "interval_step": 0.1},
+        )
 
     def messages(self) -> int | None:
         """Ids that wait in the broker for a worker; None when the broker does not answer."""

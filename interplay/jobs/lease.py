@@ -3,18 +3,24 @@
 A claim raises the job's fence. Whatever the holder writes later carries the fence it got; once
 another worker has claimed the job, those writes find no row and raise ``LeaseLost``. So however
 late a stalled worker wakes up, it cannot commit.
+
+Units are claimed one at a time, so that helpers (``assist``) can work on the same job: a claim
+names its holder, is kept by the same heartbeats, and falls to whoever asks next once it is stale.
+Helpers write under the fence of the attempt they help; when that attempt ends, so do they.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, case, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, insert, or_, select, update
 
 from interplay.jobs.schema import jobs, units
 from interplay.jobs.states import JobState
+from interplay.jobs.sweep import LEASE_S
 from interplay.jobs.table import (
     RESULT_TTL_S,
     UNHELD,
@@ -31,10 +37,15 @@ from interplay.telemetry import metrics
 
 _INSERT_ROWS = 200
 _HELD = (JobState.RUNNING.value, JobState.CANCELLING.value)
+UNCLAIMED = {"holder": None, "claimed_at": None}
 
 
 class LeaseLost(Exception):
     """Another attempt holds the job, or it is over; this attempt must stop without a trace."""
+
+
+class UnitLost(LeaseLost):
+    """Another worker holds this unit or has done it; the job may still be ours."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +56,24 @@ class Unit:
     items: list[Any]
 
 
-class Lease:
-    """The right to work on one job. Made by ``claim``.
+class Share:
+    """The right to do units of one job: what a lease and a helper have in common.
 
     Attributes:
         job: The row at the time of the claim.
-        fence: This attempt's number in the order of attempts.
+        fence: Number, in the order of attempts, of the attempt that this is part of.
+        holder: Whose claims on units these are; no two shares have the same.
     """
 
-    def __init__(self, table: JobTable, job: Job, fence: int) -> None:
+    def __init__(self, table: JobTable, job: Job, fence: int, worker: str, lease_s: float = LEASE_S) -> None:
         self._table = table
+        self._lease_s = lease_s
         self.job = job
         self.fence = fence
+        self.holder = f"{worker}/{uuid.uuid4().hex[:12]}"
 
     def heartbeat(self) -> JobState:
-        """Say that the work goes on.
+        """Say that the work goes on, on the unit at hand, too.
 
         Returns:
             ``running``, or ``cancelling`` when a client wants it to stop.
@@ -69,12 +83,96 @@ class Lease:
         """
         with self._table.database.write() as connection:
             self._touch(connection)
+            connection.execute(
+                update(units).where(*self._open, self._is_mine).values(claimed_at=self._table.clock())
+            )
             return read_job(connection, self.job.id).state
 
     def say(self, message: str) -> None:
         """Show a sentence to who watches the job."""
         with self._table.database.write() as connection:
             self._touch(connection, message=message, revision=jobs.c.revision + 1)
+
+    def next_unit(self) -> Unit | None:
+        """Claim the first unit that has no result and that nobody else is at; None when there is none."""
+        now = self._table.clock()
+        fresh = claimed_since(now - self._lease_s)
+        with self._table.database.write() as connection:
+            self._touch(connection)  # locks the job's row: claims on units come one after the other
+            if not self._may_claim(connection, fresh):
+                return None
+            row = connection.execute(
+                select(units.c.number, units.c.work_items)
+                .where(*self._open, or_(~fresh, self._is_mine))
+                .order_by(units.c.number)
+                .limit(1)
+            ).one_or_none()
+            if row is None:
+                return None
+            claimed = update(units).where(units.c.job_id == self.job.id, units.c.number == row.number)
+            connection.execute(claimed.values(holder=self.holder, claimed_at=now))
+        return Unit(row.number, row.work_items)
+
+    def _may_claim(self, connection: Connection, fresh: ColumnElement[bool]) -> bool:
+        """Whether to take a unit at all; ``fresh`` are those that somebody is at."""
+        return True
+
+    def give_up_unit(self) -> None:
+        """Let another worker have the unit at hand."""
+        with self._table.database.write() as connection:
+            connection.execute(update(units).where(*self._open, self._is_mine).values(UNCLAIMED))
+
+    def commit_unit(self, unit: Unit, result: list[Any]) -> JobState:
+        """Store a unit's result and the progress it makes, in one transaction.
+
+        Returns:
+            ``running`` or ``cancelling``.
+
+        Raises:
+            UnitLost: The claim had gone stale and another worker took the unit.
+        """
+        with self._table.database.write() as connection:
+            self._touch(
+                connection,
+                done=jobs.c.done + len(unit.items),
+                fruitless_attempts=0,
+                message="",
+                revision=jobs.c.revision + 1,
+            )
+            stored = connection.execute(
+                update(units)
+                .where(*self._open, units.c.number == unit.number, self._is_mine)
+                .values(result=result, committed_at=self._table.clock())
+            )
+            if stored.rowcount != 1:  # rolls the progress back, too
+                raise UnitLost(f"unit {unit.number} of job {self.job.id} is already done or another's")
+            return read_job(connection, self.job.id).state
+
+    @property
+    def _is_ours(self) -> ColumnElement[bool]:
+        return jobs.c.fence == self.fence
+
+    @property
+    def _is_mine(self) -> ColumnElement[bool]:
+        return units.c.holder == self.holder
+
+    @property
+    def _open(self) -> tuple[ColumnElement[bool], ...]:
+        """Units of the job without a result."""
+        return (units.c.job_id == self.job.id, units.c.result.is_(None))
+
+    def _touch(self, connection: Connection, **values: Any) -> None:
+        held = connection.execute(
+            update(jobs)
+            .where(jobs.c.id == self.job.id, self._is_ours, jobs.c.state.in_(_HELD))
+            .values(fence=self.fence, **values)  # the fence stays as it is: an update locks the row
+        )
+        if held.rowcount != 1:
+            raise LeaseLost(self.job.id)
+
+
+class Lease(Share):
+    """The right to work on one job and to end it. Made by ``claim``."""
 
     def save_plan(self, plan: Sequence[list[Any]]) -> Job:
         """Store the units, all or none; from then on every attempt works on these."""
@@ -89,40 +187,10 @@ class Lease:
                 connection.execute(insert(units), rows)
             return read_job(connection, self.job.id)
 
-    def next_unit(self) -> Unit | None:
-        """The first unit without a result; None when all are done."""
-        query = (
-            select(units.c.number, units.c.work_items)
-            .where(units.c.job_id == self.job.id, units.c.result.is_(None))
-            .order_by(units.c.number)
-            .limit(1)
-        )
+    def all_done(self) -> bool:
+        """Whether every unit has its result."""
         with self._table.database.read() as connection:
-            row = connection.execute(query).one_or_none()
-        return Unit(row.number, row.work_items) if row else None
-
-    def commit_unit(self, unit: Unit, result: list[Any]) -> JobState:
-        """Store a unit's result and the progress it makes, in one transaction.
-
-        Returns:
-            ``running`` or ``cancelling``.
-        """
-        with self._table.database.write() as connection:
-            self._touch(
-                connection,
-                done=jobs.c.done + len(unit.items),
-                fruitless_attempts=0,
-                message="",
-                revision=jobs.c.revision + 1,
-            )
-            stored = connection.execute(
-                update(units)
-                .where(units.c.job_id == self.job.id, units.c.number == unit.number, units.c.result.is_(None))
-                .values(result=result, committed_at=self._table.clock())
-            )
-            if stored.rowcount != 1:  # rolls the progress back, too
-                raise LeaseLost(f"unit {unit.number} of job {self.job.id} is already done")
-            return read_job(connection, self.job.id).state
+            return connection.execute(select(units.c.number).where(*self._open).limit(1)).first() is None
 
     def done_units(self) -> Iterator[DoneUnit]:
         """All units with their results, in order, read a few at a time."""
@@ -175,18 +243,8 @@ class Lease:
             if not change_state(connection, self.job.id, JobState.CANCELLED, self._is_ours, **over):
                 raise LeaseLost(self.job.id)
 
-    @property
-    def _is_ours(self) -> Any:
-        return jobs.c.fence == self.fence
-
     def _touch(self, connection: Connection, **values: Any) -> None:
-        held = connection.execute(
-            update(jobs)
-            .where(jobs.c.id == self.job.id, self._is_ours, jobs.c.state.in_(_HELD))
-            .values(heartbeat_at=self._table.clock(), **values)
-        )
-        if held.rowcount != 1:
-            raise LeaseLost(self.job.id)
+        super()._touch(connection, heartbeat_at=self._table.clock(), **values)
 
     def _end(self, state: JobState, ttl_s: float, **values: Any) -> None:
         now = self._table.clock()
@@ -200,13 +258,19 @@ class Lease:
         metrics.JOB_DURATION.labels(job.kind).observe(now - (job.started_at or now))
 
 
-def claim(table: JobTable, job_id: str, worker: str) -> Lease | None:
+def claimed_since(oldest: float) -> ColumnElement[bool]:
+    """Whether somebody is at a unit; a claim that was not renewed since ``oldest`` is stale."""
+    return and_(units.c.holder.is_not(None), units.c.claimed_at >= oldest)
+
+
+def claim(table: JobTable, job_id: str, worker: str, *, lease_s: float = LEASE_S) -> Lease | None:
     """Take a queued job.
 
     Args:
         table: The job table.
         job_id: Which job.
         worker: Name of the taker, for people.
+        lease_s: After this long without a heartbeat, a claim on a unit is stale.
 
     Returns:
         The lease; None when somebody else works on it or it is over. That is normal: ids may be
@@ -228,8 +292,11 @@ def claim(table: JobTable, job_id: str, worker: str) -> Lease | None:
         )
         if not taken:
             return None
+        # Whoever was at a unit cannot commit under the new fence, so nothing is gained by waiting.
+        held = update(units).where(units.c.job_id == job_id, units.c.holder.is_not(None))
+        connection.execute(held.where(units.c.result.is_(None)).values(UNCLAIMED))
         fence = connection.execute(select(jobs.c.fence).where(jobs.c.id == job_id)).scalar_one()
         job = read_job(connection, job_id)
     metrics.JOB_ATTEMPTS.labels(job.kind).inc()
     count_state(job)
-    return Lease(table, job, fence)
+    return Lease(table, job, fence, worker, lease_s)

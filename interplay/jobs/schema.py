@@ -28,12 +28,13 @@ from sqlalchemy import (
     create_engine,
     event,
     insert,
+    inspect,
     make_url,
     select,
     text,
 )
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
 from interplay.errors import InternalError, Unavailable
 
@@ -92,6 +93,9 @@ units = Table(
     # JSON null and SQL NULL must differ: only the latter means "not done".
     Column("result", JSON(none_as_null=True)),
     Column("committed_at", Float),
+    # Who is at the unit, and when that was last heard of.
+    Column("holder", String(192)),
+    Column("claimed_at", Float),
 )
 
 idempotency_keys = Table(
@@ -168,6 +172,7 @@ class Database:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _SCHEMA_LOCK})
             for table in metadata.sorted_tables:
                 connection.execute(CreateTable(table, if_not_exists=True))
+                _add_columns(connection, table)
                 for index in sorted(table.indexes, key=lambda i: str(i.name)):
                     connection.execute(CreateIndex(index, if_not_exists=True))
             version = connection.scalar(select(schema_versions.c.version))
@@ -178,6 +183,15 @@ class Database:
                     f"the job database has schema {version}, this release needs {SCHEMA_VERSION}: "
                     "finish its jobs with the release that made it, then start with a new database"
                 )
+
+
+def _add_columns(connection: Connection, table: Table) -> None:
+    """Give a table of an earlier release the columns it lacks; they may be null, and it ignores them."""
+    known = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    for column in table.columns:
+        if column.name not in known:
+            definition = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

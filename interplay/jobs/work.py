@@ -129,6 +129,8 @@ class JobKind:
         example: Parameters that are valid.
         capabilities: Model servers it calls.
         start: Makes the work of one attempt.
+        parallel: Most workers that do units of one job at the same time; then units may be done in any
+            order, and twice at the same time.
     """
 
     name: str
@@ -137,6 +139,7 @@ class JobKind:
     example: dict[str, Any]
     start: Callable[[Any, JobContext], Work]
     capabilities: tuple[str, ...] = field(default=())
+    parallel: int = 1
 
     def validate(self, params: Any) -> JobParams:
         """Check parameters.

@@ -1,1 +1,1 @@
-"""The worker: a Celery application whose one task runs jobs, and the sweeper. Never imports torch."""
+"""The worker: a Celery application that runs and helps with jobs, and the sweeper. Never imports torch."""

@@ -58,10 +58,11 @@ def run(settings: WorkerSettings, kinds: Kinds) -> int:
         heartbeat_s=settings.heartbeat_s,
         patience_s=settings.patience_s,
         retry_s=settings.retry_s,
+        lease_s=settings.lease_s,
     )
     app = create_celery(settings.redis_url)
     register_tasks(app, runner)
-    sweeper = Sweeper(table, Dispatcher(app, table), runner, settings)
+    sweeper = Sweeper(table, Dispatcher(app, table), runner, settings, kinds=kinds)
 
     def give_back(**_: object) -> None:
         runner.stop()

@@ -90,7 +90,7 @@ def test_idempotency_key_replays(setup: Setup) -> None:
 @pytest.mark.parametrize(
     "body, status, told",
     [
-        ({"kind": "nope", "params": {}}, 422, "known: filter_text_images"),
+        ({"kind": "nope", "params": {}}, 422, "known: augment_dataset, filter_text_images"),
         ({"params": PARAMS}, 422, "kind"),
         ({"kind": "filter_text_images"}, 422, "params.input"),
         ({**BODY, "extra": 1}, 422, "extra"),
@@ -244,12 +244,15 @@ def test_clients_that_leave_are_forgotten(setup: Setup, monkeypatch: pytest.Monk
 
 
 def test_job_kinds_tell_their_schema(setup: Setup) -> None:
-    (kind,) = setup.client.get("/v1/job-kinds").json()["kinds"]
-    assert kind["name"] == "filter_text_images"
-    assert kind["capabilities"] == ["text_detection"]
-    assert set(kind["params_schema"]["required"]) == {"input", "output"}
-    accepted = setup.client.post("/v1/jobs", json={"kind": kind["name"], "params": kind["example"]})
-    assert accepted.status_code == 202
+    kinds = setup.client.get("/v1/job-kinds").json()["kinds"]
+    assert {kind["name"]: kind["capabilities"] for kind in kinds} == {
+        "filter_text_images": ["text_detection"],
+        "augment_dataset": ["style_transfer"],
+    }
+    for kind in kinds:
+        assert set(kind["params_schema"]["required"]) == {"input", "output"}
+        accepted = setup.client.post("/v1/jobs", json={"kind": kind["name"], "params": kind["example"]})
+        assert accepted.status_code == 202
 
 
 def test_broker_down_delays_and_does_not_refuse(tmp_path: Path) -> None:

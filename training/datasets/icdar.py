@@ -60,21 +60,23 @@ def parse_icdar2013(text: str) -> tuple[WordLabel, ...]:
 
 
 def read_icdar2015(images: Path, truth: Path) -> list[Sample]:
-    """Pairs `img_N.jpg` (or .png) with `gt_img_N.txt`, in the order of N."""
-    return _read(images, truth, "gt_img_*.txt", "img_{}", parse_icdar2015)
+    """Pairs `img_N.jpg` (or .png) with `gt_img_N.txt`, in the order of N.
+
+    So are the variants of an augmented set: `img_N_sM.jpg` with `gt_img_N_sM.txt`.
+    """
+    return _read(images, truth, "gt_img_*.txt", parse_icdar2015)
 
 
 def read_icdar2013(images: Path, truth: Path) -> list[Sample]:
     """Pairs `img_N.jpg` or `N.jpg` (or .png) with `gt_img_N.txt` or `gt_N.txt`, in the order of N."""
-    found = _read(images, truth, "gt_img_*.txt", "img_{}", parse_icdar2013)
-    return found or _read(images, truth, "gt_*.txt", "{}", parse_icdar2013)
+    found = _read(images, truth, "gt_img_*.txt", parse_icdar2013)
+    return found or _read(images, truth, "gt_*.txt", parse_icdar2013)
 
 
-def _read(images: Path, truth: Path, pattern: str, image_name: str, parse) -> list[Sample]:
+def _read(images: Path, truth: Path, pattern: str, parse) -> list[Sample]:
     samples = []
-    for file in sorted(truth.glob(pattern), key=lambda path: int(re.findall(r"\d+", path.stem)[-1])):
-        number = re.findall(r"\d+", file.stem)[-1]
-        stem = images / image_name.format(number)
+    for file in sorted(truth.glob(pattern), key=lambda path: [int(n) for n in re.findall(r"\d+", path.stem)]):
+        stem = images / file.stem.removeprefix("gt_")
         image = next((path for ext in (".jpg", ".png") if (path := stem.with_suffix(ext)).is_file()), None)
         if image is None:
             raise FileNotFoundError(f"{file} has no image {stem}.jpg or .png")
