@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -30,9 +30,17 @@ IMAGE_FIELD = "image"
 _MAX_FORM_FIELDS = 32
 
 
+@overload
 async def receive_image(
     request: Request, state: AppState, capability: str, options_type: type[O]
-) -> tuple[bytes, O]:
+) -> tuple[bytes, O]: ...
+@overload
+async def receive_image(
+    request: Request, state: AppState, capability: str, options_type: type[O], *, required: Literal[False]
+) -> tuple[bytes | None, O]: ...
+async def receive_image(
+    request: Request, state: AppState, capability: str, options_type: type[O], *, required: bool = True
+) -> tuple[bytes | None, O]:
     """Receive and check the image and the options of a request.
 
     Args:
@@ -40,9 +48,10 @@ async def receive_image(
         state: The process's state.
         capability: Name of the capability that the image is for; its cap refuses before reading.
         options_type: Model of the option fields.
+        required: Whether there must be an image.
 
     Returns:
-        File content and options.
+        File content, None where no image is there nor required, and options.
 
     Raises:
         Unavailable: The capability is not part of this installation; nothing was read.
@@ -55,17 +64,18 @@ async def receive_image(
     state.client(capability)  # neither a missing capability
     state.admission.check(capability)  # nor a busy one is worth reading the body
     if media_type == "multipart/form-data":
-        content, options = await _from_form(request, state, options_type)
+        content, options = await _from_form(request, state, options_type, required)
     elif media_type == "application/json":
-        content, options = await _from_json(request, state, options_type)
+        content, options = await _from_json(request, state, options_type, required)
     else:
         raise UnsupportedMedia(
             f"Content-Type {media_type[:80]!r} is not accepted; send multipart/form-data with the file in "
             f"the field {IMAGE_FIELD!r}, or application/json",
             field="Content-Type",
         )
-    settings = state.settings
-    probe(content, ImageLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels))
+    if content is not None:
+        settings = state.settings
+        probe(content, ImageLimits(max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels))
     return content, options
 
 
@@ -78,7 +88,9 @@ class _FormParser(MultiPartParser):
         self.complete = True
 
 
-async def _from_form(request: Request, state: AppState, options_type: type[O]) -> tuple[bytes, O]:
+async def _from_form(
+    request: Request, state: AppState, options_type: type[O], required: bool
+) -> tuple[bytes | None, O]:
     parser = _FormParser(
         request.headers,
         request.stream(),
@@ -101,6 +113,8 @@ async def _from_form(request: Request, state: AppState, options_type: type[O]) -
                 raise InvalidParameter(f"the field {name[:80]!r} is there more than once", field=name[:80])
             fields[name] = value
         upload = fields.pop(IMAGE_FIELD, None)
+        if upload is None and not required:
+            return None, _parse_options(options_type, fields, strict=False)
         if upload is None:
             stray = next((name for name, value in fields.items() if isinstance(value, UploadFile)), None)
             hint = f"; a file came in the field {stray[:80]!r}" if stray else ""
@@ -116,9 +130,13 @@ async def _from_form(request: Request, state: AppState, options_type: type[O]) -
         await form.close()
 
 
-async def _from_json(request: Request, state: AppState, options_type: type[O]) -> tuple[bytes, O]:
+async def _from_json(
+    request: Request, state: AppState, options_type: type[O], required: bool
+) -> tuple[bytes | None, O]:
     fields = parse_json_object(await request.body())
     source = fields.pop(IMAGE_FIELD, None)
+    if source is None and not required:
+        return None, _parse_options(options_type, fields, strict=True)
     if not isinstance(source, dict):
         raise InvalidParameter(
             f'{IMAGE_FIELD} must be {{"content": "<base64>"}} or {{"uri": "https://…"}}', field=IMAGE_FIELD

@@ -8,6 +8,11 @@ from interplay.errors import NotAcceptable
 
 JSON = "application/json"
 PNG = "image/png"
+JPEG = "image/jpeg"
+WEBP = "image/webp"
+MULTIPART = "multipart/mixed"
+
+PICTURES = (PNG, JPEG, WEBP)
 
 
 def best_media_type(accept: str | None, offered: Sequence[str]) -> str:

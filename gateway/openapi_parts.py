@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gateway.negotiation import JSON, PNG
+from gateway.negotiation import JSON
 from gateway.problems import problem_content
 from gateway.schemas.common import Answer, ImageSource, Options
 from gateway.schemas.problem import PROBLEM_MEDIA_TYPE
@@ -34,6 +34,7 @@ from interplay.errors import (
     UploadTimeout,
 )
 
+_EXAMPLE_IMAGE = {"image": {"content": "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA=="}}
 _EXAMPLE_REQUEST_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 # One error of every kind that HTTP callers can meet, as it is shown in the description.
@@ -121,7 +122,11 @@ def problem_responses(
 
 
 def image_operation(
-    options_type: type[Options], answer_type: type[Answer], answers: Sequence[str]
+    options_type: type[Options],
+    answer_type: type[Answer],
+    answers: Sequence[str],
+    *,
+    image_required: bool = True,
 ) -> dict[str, Any]:
     """Keyword arguments of a route that takes an image: request body, answers and errors.
 
@@ -129,12 +134,14 @@ def image_operation(
         options_type: Model of the option fields.
         answer_type: Model of the JSON answer.
         answers: Media types of the answer, the default first.
+        image_required: Whether there is no request without an image.
     """
     content: dict[str, Any] = {}
     if JSON in answers:
         content[JSON] = {"example": answer_type.EXAMPLE}
-    if PNG in answers:
-        content[PNG] = {"schema": {"type": "string", "contentMediaType": PNG}}
+    for media_type in answers:
+        if media_type != JSON:
+            content[media_type] = {"schema": {"type": "string", "contentMediaType": media_type}}
     headers = {
         "Server-Timing": {
             "description": "Milliseconds by stage: queue, decode, preprocess, infer, postprocess, total.",
@@ -148,12 +155,14 @@ def image_operation(
             200: {"description": f"Default: {answers[0]}", "content": content, "headers": headers},
             **problem_responses(*_IMAGE_ERRORS),
         },
-        "openapi_extra": {"requestBody": _image_body(options_type)},
+        "openapi_extra": {"requestBody": _image_body(options_type, image_required)},
     }
 
 
-def _image_body(options_type: type[Options]) -> dict[str, Any]:
-    properties = options_type.model_json_schema()["properties"]
+def _image_body(options_type: type[Options], image_required: bool) -> dict[str, Any]:
+    schema = options_type.model_json_schema()
+    properties = schema["properties"]
+    required = ["image"] * image_required + schema.get("required", [])
     file = {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"}
     file["description"] = "JPEG, PNG or WebP file; its kind is found from its content."
 
@@ -161,7 +170,7 @@ def _image_body(options_type: type[Options]) -> dict[str, Any]:
         return {
             "type": "object",
             "properties": {"image": image, **properties},
-            "required": ["image"],
+            "required": required,
             "additionalProperties": False,
         }
 
@@ -171,10 +180,7 @@ def _image_body(options_type: type[Options]) -> dict[str, Any]:
             "multipart/form-data": {"schema": body(file)},
             JSON: {
                 "schema": body({"$ref": f"#/components/schemas/{ImageSource.__name__}"}),
-                "example": {
-                    "image": {"content": "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA=="},
-                    **options_type.EXAMPLE,
-                },
+                "example": {**(_EXAMPLE_IMAGE if image_required else {}), **options_type.EXAMPLE},
             },
         },
     }

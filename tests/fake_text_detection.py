@@ -1,7 +1,7 @@
 """A text detection server for tests: the real contract over real gRPC, scores read off the pixels.
 
 A picture's red level is its text probability and its green level its brightness, so a test knows
-every score beforehand and no model is loaded.
+every score beforehand and no model is loaded. Heatmaps are the red level pixel by pixel.
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
 
+import cv2
 import grpc
 import numpy as np
 from google.rpc import code_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+from numpy.typing import NDArray
 
 from interplay.capabilities import get_capability
 from interplay.errors import InterplayError, Overloaded
 from interplay.media.images import decode, encode_png
 from interplay.rpc.common.v1 import common_pb2
-from interplay.rpc.status import item_error
+from interplay.rpc.status import item_error, status_from_error
 from interplay.rpc.text_detection.v1 import text_detection_pb2 as pb
 from interplay.rpc.text_detection.v1 import text_detection_pb2_grpc as pb_grpc
 
@@ -83,6 +86,31 @@ class FakeTextDetection(pb_grpc.TextDetectionServiceServicer):
         """Score one image."""
         return self._score(request.image.content)
 
+    def Segment(self, request: Any, context: Any) -> Any:
+        """The red level as a heatmap."""
+        red = self._red(request, context)
+        return pb.SegmentResponse(
+            heatmap=encode_png(red),
+            format=pb.HEATMAP_FORMAT_PNG,
+            width=red.shape[1],
+            height=red.shape[0],
+            model=self._model(),
+        )
+
+    def Detect(self, request: Any, context: Any) -> Any:
+        """Upright boxes around what is redder than half and no more than eight pixels apart."""
+        red = self._red(request, context)
+        joined = cv2.morphologyEx((red > 127).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
+        _, _, boxes, _ = cv2.connectedComponentsWithStats(joined)
+        regions = []
+        for left, top, width, height, _ in boxes[1:].tolist():  # the first is what is not red
+            corners = [(left, top), (left + width, top), (left + width, top + height), (left, top + height)]
+            polygon = common_pb2.Polygon(points=[common_pb2.Point(x=x, y=y) for x, y in corners])
+            regions.append(pb.Region(polygon=polygon, score=1.0))
+        return pb.DetectResponse(
+            regions=regions, width=red.shape[1], height=red.shape[0], model=self._model()
+        )
+
     def ProcessBulk(self, requests: Iterator[Any], context: Any) -> Iterator[Any]:
         """Score a stream of images."""
         if self.failures:
@@ -120,5 +148,17 @@ class FakeTextDetection(pb_grpc.TextDetectionServiceServicer):
             mean_brightness=brightness,
             width=width,
             height=height,
-            model=common_pb2.ModelInfo(name="fake", version=self.model_version, digest="sha256:0"),
+            model=self._model(),
         )
+
+    def _red(self, request: Any, context: Any) -> NDArray[np.uint8]:
+        """Red level of a request's picture, (H, W); the call ends if it is none."""
+        time.sleep(self.delay_s)
+        try:
+            return np.ascontiguousarray(decode(request.image.content)[..., 0])
+        except InterplayError as error:
+            context.abort_with_status(rpc_status.to_status(status_from_error(error)))
+            raise
+
+    def _model(self) -> Any:
+        return common_pb2.ModelInfo(name="fake", version=self.model_version, digest="sha256:0")

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from gateway.answers import json_answer, png_answer, timings_of
+from gateway.answers import json_answer, picture_answer, timings_of
 from gateway.deps import AppState, StateDep, require_scope
 from gateway.image_input import receive_image
 from gateway.negotiation import JSON, PNG, best_media_type
@@ -46,7 +46,7 @@ async def segment_text(request: Request, state: StateDep, timeout_s: Deadline) -
     )
     timings = timings_of(request, response.timings)
     if media_type == PNG:
-        return png_answer(response.heatmap, timings)
+        return picture_answer(response.heatmap, timings)
     return json_answer(SegmentAnswer.from_proto(response, timings), timings)
 
 
@@ -59,7 +59,7 @@ async def detect_text(request: Request, state: StateDep, timeout_s: Deadline) ->
     if media_type == PNG:
         labels = [f"{region.score:.2f}" for region in response.regions]
         picture = await _drawn(state, content, [region.polygon for region in response.regions], labels)
-        return png_answer(picture, timings_of(request, response.timings))
+        return picture_answer(picture, timings_of(request, response.timings))
     timings = timings_of(request, response.timings)
     return json_answer(DetectAnswer.from_proto(response, timings), timings)
 
@@ -73,7 +73,7 @@ async def read_text(request: Request, state: StateDep, timeout_s: Deadline) -> R
     if media_type == PNG:
         polygons = [word.region.polygon for word in response.words]
         picture = await _drawn(state, content, polygons, [word.text for word in response.words])
-        return png_answer(picture, timings_of(request, response.timings))
+        return picture_answer(picture, timings_of(request, response.timings))
     timings = timings_of(request, response.timings)
     return json_answer(ReadAnswer.from_proto(response, timings), timings)
 

@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 from google.protobuf.message import Message
 from pydantic import BaseModel, ConfigDict, Field
 
+from interplay.rpc.common.v1 import common_pb2
+
 # [x, y] in pixels of the upright image.
 PointBody = Annotated[list[float], Field(min_length=2, max_length=2)]
+Quadrilateral = Annotated[list[PointBody], Field(min_length=4, max_length=4)]
+
+
+def list_from_form(value: object) -> object:
+    """A list in a form field is written as JSON."""
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            raise ValueError("must be a JSON list") from None
+    return value
+
+
+def polygon_to_proto(points: Sequence[Sequence[float]]) -> common_pb2.Polygon:
+    """``interplay.common.v1.Polygon`` of [x, y] points."""
+    return common_pb2.Polygon(points=[common_pb2.Point(x=x, y=y) for x, y in points])
+
+
+def polygon_from_proto(polygon: common_pb2.Polygon) -> list[list[float]]:
+    """The [x, y] points of ``interplay.common.v1.Polygon``."""
+    return [[round(point.x, 2), round(point.y, 2)] for point in polygon.points]
 
 
 class Options(BaseModel):

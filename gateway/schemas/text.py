@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from typing import Annotated, Any, ClassVar, Literal
 
 from google.protobuf.message import Message
@@ -15,8 +14,11 @@ from gateway.schemas.common import (
     Answer,
     ModelBody,
     Options,
-    PointBody,
+    Quadrilateral,
     TimingsBody,
+    list_from_form,
+    polygon_from_proto,
+    polygon_to_proto,
 )
 from interplay.rpc.common.v1 import common_pb2
 from interplay.rpc.text_detection.v1 import text_detection_pb2 as pb
@@ -25,19 +27,6 @@ MAX_REGIONS = 2000
 
 EXAMPLE_POLYGON = [[118.5, 40.0], [240.0, 44.5], [239.0, 82.0], [117.5, 77.5]]
 _EXAMPLE_SHARED = {"width": 1280, "height": 720, "model": EXAMPLE_MODEL, "timings": EXAMPLE_TIMINGS}
-
-Quadrilateral = Annotated[list[PointBody], Field(min_length=4, max_length=4)]
-
-
-def _list_from_form(value: object) -> object:
-    """A list in a form field is written as JSON."""
-    if isinstance(value, str):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            raise ValueError("must be a JSON list") from None
-    return value
-
 
 PixelThreshold = Annotated[
     float | None,
@@ -101,7 +90,7 @@ class ReadOptions(DetectOptions):
     polygons: Annotated[
         list[Quadrilateral] | None,
         Field(max_length=MAX_REGIONS),
-        BeforeValidator(_list_from_form, json_schema_input_type=list[Quadrilateral] | None),
+        BeforeValidator(list_from_form, json_schema_input_type=list[Quadrilateral] | None),
     ] = Field(
         None,
         description="Read these quadrilaterals instead of finding regions: four [x, y] points each, "
@@ -124,10 +113,7 @@ class ReadOptions(DetectOptions):
             image=common_pb2.Image(content=content),
             options=None if self.polygons else self.to_proto(),
             min_confidence=self.min_confidence,
-            polygons=[
-                common_pb2.Polygon(points=[common_pb2.Point(x=x, y=y) for x, y in polygon])
-                for polygon in self.polygons or ()
-            ],
+            polygons=[polygon_to_proto(polygon) for polygon in self.polygons or ()],
         )
 
 
@@ -188,7 +174,9 @@ class DetectAnswer(Answer):
     def from_proto(cls, proto: pb.DetectResponse, timings: TimingsBody) -> DetectAnswer:
         """From the server's response."""
         regions = [
-            RegionBody.model_construct(polygon=_points(region.polygon), score=round(region.score, 4))
+            RegionBody.model_construct(
+                polygon=polygon_from_proto(region.polygon), score=round(region.score, 4)
+            )
             for region in proto.regions
         ]
         return cls.model_construct(**_shared(proto, timings), regions=regions)
@@ -223,7 +211,7 @@ class ReadAnswer(Answer):
         """From the server's response."""
         words = [
             WordBody.model_construct(
-                polygon=_points(word.region.polygon),
+                polygon=polygon_from_proto(word.region.polygon),
                 score=round(word.region.score, 4),
                 text=word.text,
                 confidence=round(word.confidence, 4),
@@ -274,7 +262,3 @@ def _shared(proto: Any, timings: TimingsBody) -> dict[str, Any]:
         "model": ModelBody.from_proto(proto.model),
         "timings": timings,
     }
-
-
-def _points(polygon: common_pb2.Polygon) -> list[list[float]]:
-    return [[round(point.x, 2), round(point.y, 2)] for point in polygon.points]

@@ -19,6 +19,7 @@ from interplay.errors import InterplayError, Unavailable
 EPILOG = examples(
     "interplay up | run everything on this machine",
     "interplay text read photo.jpg | the words of a photo",
+    "interplay style transfer photo.jpg --style warm-neon | its text with other looks",
     "interplay models list | what the model store holds",
     "interplay COMMAND --help | examples of each command",
     note="""**Exit codes**: 0 done; 1 failed, the reason is on standard error; 2 wrong usage or bad
@@ -31,6 +32,7 @@ COMMANDS = {
     "down": "interplay.cli.down",
     "doctor": "interplay.cli.doctor",
     "text": "interplay.cli.text",
+    "style": "interplay.cli.style",
     "jobs": "interplay.cli.jobs",
     "models": "interplay.cli.models",
     "keys": "interplay.cli.keys",

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from interplay.cli.app import EXIT_FAILED, examples, new_app
+from interplay.cli.app import examples, new_app
 from interplay.cli.gateway_client import DEFAULT_URL, ApiKey, GatewayClient, Url
+from interplay.cli.photos import Photos, for_each, post_photo
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,9 +20,6 @@ app = new_app(
     no_args_is_help=True, help="Where the text of photos is and what it says (needs `interplay up`)."
 )
 
-Photos = Annotated[
-    list[Path], typer.Argument(help="JPEG, PNG or WebP files.", exists=True, dir_okay=False, readable=True)
-]
 Output = Annotated[
     Path | None,
     typer.Option(
@@ -60,11 +58,11 @@ def segment(photos: Photos, output: Output = None, url: Url = DEFAULT_URL, api_k
 
     def ask(client: GatewayClient, photo: Path) -> None:
         target = _target(output, photo, photos, "heatmap") or Path(f"{photo.stem}.heatmap.png")
-        answer = _post(client, "segment", photo, {}, accept="image/png")
+        answer = post_photo(client, "/v1/text:segment", photo, {}, accept="image/png")
         target.write_bytes(answer.content)
         console.print(f"{photo}: {target}", soft_wrap=True, markup=False, highlight=False)
 
-    _for_each(photos, url, api_key, ask)
+    for_each(photos, url, api_key, ask)
 
 
 @app.command(
@@ -157,59 +155,18 @@ def _show(
     from rich.console import Console
 
     console = Console(highlight=False)
+    path = f"/v1/text:{operation}"
 
     def ask(client: GatewayClient, photo: Path) -> None:
-        answer = _post(client, operation, photo, options).json()
+        answer = post_photo(client, path, photo, options).json()
         if as_json:
             typer.echo(json.dumps({"file": str(photo), **answer}, ensure_ascii=False))
         else:
             print_answer(console, photo, answer)
         if target := _target(output, photo, photos, operation):
-            target.write_bytes(_post(client, operation, photo, options, accept="image/png").content)
+            target.write_bytes(post_photo(client, path, photo, options, accept="image/png").content)
 
-    _for_each(photos, url, api_key, ask)
-
-
-def _post(
-    client: GatewayClient,
-    operation: str,
-    photo: Path,
-    options: dict[str, Any],
-    *,
-    accept: str = "application/json",
-) -> Any:
-    return client.request(
-        "POST",
-        f"/v1/text:{operation}",
-        files={"image": (photo.name, photo.read_bytes())},
-        data={name: str(value) for name, value in options.items() if value is not None},
-        headers={"Accept": accept},
-    )
-
-
-def _for_each(
-    photos: list[Path], url: str, api_key: str | None, ask: Callable[[GatewayClient, Path], None]
-) -> None:
-    """Ask about every photo; one that fails is reported, and the others are still asked about."""
-    from rich.console import Console
-    from rich.progress import track
-
-    from interplay.errors import InterplayError, PermissionDenied, Unauthenticated, Unavailable
-
-    console = Console(stderr=True, highlight=False)
-    failures = 0
-    with GatewayClient(url, api_key) as client:
-        hidden = len(photos) == 1 or not console.is_terminal
-        for photo in track(photos, "photos", console=console, transient=True, disable=hidden):
-            try:
-                ask(client, photo)
-            except (Unavailable, Unauthenticated, PermissionDenied):
-                raise  # the next photo would fare no better
-            except (InterplayError, OSError) as error:
-                failures += 1
-                console.print(f"error: {photo}: {error}", soft_wrap=True, markup=False)
-    if failures:
-        raise typer.Exit(EXIT_FAILED)
+    for_each(photos, url, api_key, ask)
 
 
 def _target(output: Path | None, photo: Path, photos: list[Path], suffix: str) -> Path | None:

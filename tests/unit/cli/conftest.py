@@ -74,8 +74,10 @@ def gateway() -> Iterator[FakeGateway]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             fake.asked.append((self.path, dict(self.headers.items()), body))
-            if self.headers.get("Accept") == "image/png":
-                status, media_type, content = 200, "image/png", b"\x89PNG picture"
+            accept = self.headers.get("Accept", "")
+            fails = self.path in fake.answers and fake.answers[self.path][0] >= 400
+            if accept.startswith("image/") and not fails:
+                status, media_type, content = 200, accept, b"\x89PNG picture"
             else:
                 status, media_type, content = fake.answers[self.path]
             self.send_response(status)
@@ -84,12 +86,14 @@ def gateway() -> Iterator[FakeGateway]:
             self.end_headers()
             self.wfile.write(content)
 
+        do_GET = do_POST
+
         def log_message(self, *_: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         fake.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield fake
         server.shutdown()

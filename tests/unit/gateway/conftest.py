@@ -1,4 +1,4 @@
-"""Fixtures of the gateway tests: a fake model server, a gateway for most, own ones for special settings."""
+"""Fixtures of the gateway tests: fake model servers, a gateway for most, own ones for special settings."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from gateway.settings import GatewaySettings
 from tests.conftest import ValkeyProcess
+from tests.fake_style_transfer import FakeStyleTransfer
 from tests.unit.gateway.harness import BackgroundLoop, FakeTextServer, RunningGateway, Starter
 
 
@@ -37,11 +38,33 @@ def model_server(_fake_server: FakeTextServer) -> Iterator[FakeTextServer]:
     _fake_server.gate.set()
 
 
+@pytest.fixture(scope="session")
+def _fake_style_server() -> Iterator[FakeStyleTransfer]:
+    server = FakeStyleTransfer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def style_server(_fake_style_server: FakeStyleTransfer) -> FakeStyleTransfer:
+    """The style transfer server, as new."""
+    _fake_style_server.reset()
+    return _fake_style_server
+
+
 def _settings(
-    server: FakeTextServer, redis_url: str, state: Path, overrides: dict[str, Any]
+    server: FakeTextServer,
+    style_server: FakeStyleTransfer,
+    redis_url: str,
+    state: Path,
+    overrides: dict[str, Any],
 ) -> GatewaySettings:
     values: dict[str, Any] = {
-        "capability_addresses": {"text_detection": f"127.0.0.1:{server.port}"},
+        "capability_addresses": {
+            "text_detection": f"127.0.0.1:{server.port}",
+            "style_transfer": f"127.0.0.1:{style_server.port}",
+        },
         "redis_url": redis_url,
         "state_dir": state,
     }
@@ -52,33 +75,39 @@ def _settings(
 def _shared_gateway(
     background: BackgroundLoop,
     _fake_server: FakeTextServer,
+    _fake_style_server: FakeStyleTransfer,
     shared_valkey: ValkeyProcess,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RunningGateway]:
-    gateway = RunningGateway(
-        background, _settings(_fake_server, shared_valkey.url, tmp_path_factory.mktemp("gateway-state"), {})
-    )
+    state = tmp_path_factory.mktemp("gateway-state")
+    settings = _settings(_fake_server, _fake_style_server, shared_valkey.url, state, {})
+    gateway = RunningGateway(background, settings)
     yield gateway
     gateway.close()
 
 
 @pytest.fixture
-def gateway(_shared_gateway: RunningGateway, model_server: FakeTextServer) -> RunningGateway:
+def gateway(
+    _shared_gateway: RunningGateway, model_server: FakeTextServer, style_server: FakeStyleTransfer
+) -> RunningGateway:
     """A gateway with default settings: loopback, no keys, no rate limit."""
     return _shared_gateway
 
 
 @pytest.fixture
 def start_gateway(
-    background: BackgroundLoop, model_server: FakeTextServer, redis_url: str, tmp_path: Path
+    background: BackgroundLoop,
+    model_server: FakeTextServer,
+    style_server: FakeStyleTransfer,
+    redis_url: str,
+    tmp_path: Path,
 ) -> Iterator[Starter]:
     """Function that starts a gateway with settings of one's own."""
     started: list[RunningGateway] = []
 
     def start(**overrides: Any) -> RunningGateway:
-        started.append(
-            RunningGateway(background, _settings(model_server, redis_url, tmp_path / "state", overrides))
-        )
+        settings = _settings(model_server, style_server, redis_url, tmp_path / "state", overrides)
+        started.append(RunningGateway(background, settings))
         return started[-1]
 
     yield start

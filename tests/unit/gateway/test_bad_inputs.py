@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.fake_style_transfer import FakeStyleTransfer
 from tests.unit.gateway.harness import FakeTextServer, RunningGateway, picture
 
 PHOTO = picture()
 BASE64 = base64.b64encode(PHOTO).decode()
 QUADRILATERAL = [[1, 2], [30, 2], [30, 12], [1, 12]]
+TRANSFER, RENDER = "/v1/style:transfer", "/v1/style:render"
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -71,6 +73,12 @@ class Bad:
     path: str = "/v1/text:detect"
     method: str = "POST"
     headers: dict[str, str] = field(default_factory=dict)
+    at: str = ""  # the field at fault; any if empty
+
+
+def wrong(name: str, request: dict[str, Any], at: str, text: str, path: str = TRANSFER) -> Bad:
+    """A request about styles with a bad parameter."""
+    return Bad(name, request, 422, "INVALID_PARAMETER", text, path, at=at)
 
 
 TABLE = [
@@ -375,6 +383,298 @@ TABLE = [
         "'png' or 'float16'",
         "/v1/text:segment",
     ),
+    # Styles.
+    wrong("no style", form(), "style", "exactly one of style and styles"),
+    wrong("style and styles", options(style="a", styles=["b"]), "style", "both are there"),
+    wrong("a style that is a number", options(style=5), "style", "valid string"),
+    wrong(
+        "a style without a name",
+        form(style=""),
+        "style",
+        "name of a style has 0 characters; it must have 1 to 64",
+    ),
+    wrong("a mix with a hole", options(style="a,,b"), "style", "has 0 characters"),
+    wrong("a style with a long name", options(style="a" * 65), "style", "has 65 characters"),
+    wrong("a long mix", options(style="a" * 1001), "style", "at most 1000 characters"),
+    wrong("nine parts", options(style=",".join("abcdefghi")), "style", "has 9 parts; the limit is 8"),
+    wrong("a style twice in a mix", options(style="a:0.5, a"), "style", "'a' is there more than once"),
+    wrong(
+        "a weight that is a word",
+        options(style="a:much"),
+        "style",
+        "the weight of 'a' is 'much', which is no number",
+    ),
+    wrong("no weight behind the colon", options(style="a:"), "style", "which is no number"),
+    wrong("a weight above 4", options(style="a:4.5"), "style", "the weight of 'a' is 4.5; it must be 0 to 4"),
+    wrong("a negative weight", options(style="a:-1"), "style", "is -1; it must be 0 to 4"),
+    wrong("a weight that is NaN", options(style="a:nan"), "style", "is nan; it must be"),
+    wrong("an infinite weight", options(style="a:1e999"), "style", "is inf; it must be"),
+    wrong(
+        "a lone surrogate as style",
+        body('{"image": {"content": "AAAA"}, "style": "\\ud800"}'),
+        "style",
+        "unable to parse",
+    ),
+    wrong("no styles", options(styles=[]), "styles", "at least 1 item"),
+    wrong("17 styles", options(styles=[f"s{i}" for i in range(17)]), "styles", "at most 16 items"),
+    wrong("a bad mix among good ones", options(styles=["a", "b:9"]), "styles.1", "the weight of 'b' is 9"),
+    wrong("styles as text", options(styles="a,b"), "styles", "must be a JSON list"),
+    wrong("styles that are no JSON", form(styles="a,b"), "styles", "must be a JSON list"),
+    wrong("styles that are no list", form(styles='"a"'), "styles", "valid list"),
+    wrong("deep styles", form(styles="[" * 50_000), "styles", "must be a JSON list"),
+    wrong(
+        "unknown mode",
+        options(style="a", mode="magic"),
+        "mode",
+        "'whole', 'selective', 'end_to_end' or 'polygons'",
+    ),
+    wrong("heat floor 1", options(style="a", heat_floor=1), "heat_floor", "less than 1"),
+    wrong(
+        "negative heat floor", options(style="a", heat_floor=-0.1), "heat_floor", "greater than or equal to 0"
+    ),
+    wrong("NaN heat floor", form(style="a", heat_floor="nan"), "heat_floor", "finite number"),
+    wrong(
+        "heat floor of another mode",
+        options(style="a", mode="whole", heat_floor=0.5),
+        "heat_floor",
+        "heat_floor is for the mode selective; the mode is whole",
+    ),
+    wrong(
+        "polygons of another mode",
+        options(style="a", polygons=[QUADRILATERAL]),
+        "polygons",
+        "the mode is selective",
+    ),
+    wrong(
+        "mode polygons without",
+        options(style="a", mode="polygons"),
+        "polygons",
+        "the mode polygons needs polygons",
+    ),
+    wrong(
+        "mode polygons with none",
+        options(style="a", mode="polygons", polygons=[]),
+        "polygons",
+        "at least 1 item",
+    ),
+    wrong(
+        "two corners",
+        options(style="a", mode="polygons", polygons=[QUADRILATERAL[:2]]),
+        "polygons.0",
+        "at least 3 items",
+    ),
+    wrong(
+        "65 corners",
+        options(style="a", mode="polygons", polygons=[[[1, 2]] * 65]),
+        "polygons.0",
+        "at most 64 items",
+    ),
+    wrong(
+        "201 areas",
+        options(style="a", mode="polygons", polygons=[QUADRILATERAL] * 201),
+        "polygons",
+        "at most 200 items",
+    ),
+    wrong(
+        "a corner in space",
+        options(style="a", mode="polygons", polygons=[[[1, 2, 3], [1, 2], [3, 4]]]),
+        "polygons.0.0",
+        "at most 2 items",
+    ),
+    wrong(
+        "areas that are no JSON",
+        form(style="a", mode="polygons", polygons="1,2 3,4"),
+        "polygons",
+        "must be a JSON list",
+    ),
+    wrong("quality 0", options(style="a", quality=0), "quality", "greater than or equal to 1"),
+    wrong("quality 101", form(style="a", quality="101"), "quality", "less than or equal to 100"),
+    wrong("unknown picture format", options(style="a", format="gif"), "format", "'png', 'jpeg' or 'webp'"),
+    wrong(
+        "unknown option of a style",
+        options(style="a", strength=1),
+        "strength",
+        "unknown field 'strength'; known: image, format",
+    ),
+    wrong("a style without image", {"json": {"style": "a"}}, "image", "image must be"),
+    Bad(
+        "restyled text",
+        form(b"hello", style="a"),
+        415,
+        "UNSUPPORTED_MEDIA",
+        "not an image",
+        TRANSFER,
+        at="image",
+    ),
+    Bad(
+        "restyled as HTML",
+        form(style="a"),
+        406,
+        "NOT_ACCEPTABLE",
+        "image/webp, application/json, multipart/mixed",
+        TRANSFER,
+        headers={"Accept": "text/html"},
+    ),
+    wrong("no words", {"json": {"style": "a"}}, "text", "text: Field required", RENDER),
+    wrong("empty words", {"json": {"text": "", "style": "a"}}, "text", "at least 1 character", RENDER),
+    wrong(
+        "blank words",
+        {"json": {"text": " \n ", "style": "a"}},
+        "text",
+        "there must be something to draw",
+        RENDER,
+    ),
+    wrong(
+        "81 characters", {"json": {"text": "a" * 81, "style": "a"}}, "text", "at most 80 characters", RENDER
+    ),
+    wrong(
+        "five lines",
+        {"json": {"text": "a\nb\nc\nd\ne", "style": "a"}},
+        "text",
+        "there are 5 lines; the limit is 4",
+        RENDER,
+    ),
+    wrong(
+        "a bell", {"json": {"text": "a\x07b", "style": "a"}}, "text", "the control character U+0007", RENDER
+    ),
+    wrong("a tab", {"json": {"text": "a\tb", "style": "a"}}, "text", "the control character U+0009", RENDER),
+    wrong("words that are a number", {"json": {"text": 5, "style": "a"}}, "text", "valid string", RENDER),
+    wrong(
+        "words without style",
+        {"json": {"text": "A"}},
+        "style",
+        "style is needed where there is no image",
+        RENDER,
+    ),
+    wrong(
+        "words without style in a form", {"files": {"text": (None, "A")}}, "style", "style is needed", RENDER
+    ),
+    wrong(
+        "a region of no image",
+        {"json": {"text": "A", "style": "a", "region": QUADRILATERAL}},
+        "region",
+        "region is a place in an image",
+        RENDER,
+    ),
+    wrong(
+        "a line height in an image",
+        options(text="A", line_height=32),
+        "line_height",
+        "line_height is for words without an image",
+        RENDER,
+    ),
+    wrong(
+        "a low line",
+        {"json": {"text": "A", "style": "a", "line_height": 15}},
+        "line_height",
+        "greater than or equal to 16",
+        RENDER,
+    ),
+    wrong(
+        "a high line",
+        {"json": {"text": "A", "style": "a", "line_height": 257}},
+        "line_height",
+        "less than or equal to 256",
+        RENDER,
+    ),
+    wrong(
+        "a region of three corners",
+        options(text="A", region=QUADRILATERAL[:3]),
+        "region",
+        "at least 4 items",
+        RENDER,
+    ),
+    wrong(
+        "a region that is no JSON", form(text="A", region="1,2 3,4"), "region", "must be a JSON list", RENDER
+    ),
+    wrong("a mix of nothing", {"json": {"text": "A", "style": ""}}, "style", "has 0 characters", RENDER),
+    wrong(
+        "an optional image that is a string",
+        {"json": {"text": "A", "style": "a", "image": BASE64}},
+        "image",
+        "image must be",
+        RENDER,
+    ),
+    wrong(
+        "an optional image that is empty",
+        {"json": {"text": "A", "style": "a", "image": {}}},
+        "image",
+        "exactly one of content and uri",
+        RENDER,
+    ),
+    wrong(
+        "an optional image that is text",
+        {"files": {"text": (None, "A"), "image": (None, "photo.jpg")}},
+        "image",
+        "curl -F image=@photo.jpg",
+        RENDER,
+    ),
+    wrong(
+        "an optional image in another field",
+        form(name="photo", text="A", style="a"),
+        "photo",
+        "unknown field 'photo'; known: image, ",
+        RENDER,
+    ),
+    Bad(
+        "an optional image of no bytes",
+        form(b"", text="A"),
+        415,
+        "UNSUPPORTED_MEDIA",
+        "empty (0 bytes)",
+        RENDER,
+        at="image",
+    ),
+    Bad(
+        "a URL-encoded form of words",
+        {"data": {"text": "A", "style": "a"}},
+        415,
+        "UNSUPPORTED_MEDIA",
+        "x-www-form-urlencoded",
+        RENDER,
+        at="Content-Type",
+    ),
+    Bad(
+        "words as multipart",
+        {"json": {"text": "A", "style": "a"}},
+        406,
+        "NOT_ACCEPTABLE",
+        "image/webp, application/json",
+        RENDER,
+        headers={"Accept": "multipart/mixed"},
+    ),
+    Bad(
+        "the styles as JPEG",
+        {},
+        406,
+        "NOT_ACCEPTABLE",
+        "offered: application/json, image/png",
+        "/v1/styles",
+        method="GET",
+        headers={"Accept": "image/jpeg"},
+    ),
+    Bad(
+        "thumbnails of no kind",
+        {"params": {"thumbnails": "some"}},
+        422,
+        "INVALID_PARAMETER",
+        "valid boolean",
+        "/v1/styles",
+        at="thumbnails",
+        method="GET",
+    ),
+    Bad(
+        "a sheet without thumbnails",
+        {"params": {"thumbnails": "false"}},
+        422,
+        "INVALID_PARAMETER",
+        "needs Accept: application/json",
+        "/v1/styles",
+        at="thumbnails",
+        method="GET",
+        headers={"Accept": "image/png"},
+    ),
+    Bad("posted styles", {}, 405, "METHOD_NOT_ALLOWED", "the path takes GET", "/v1/styles"),
     # Headers, methods, paths.
     Bad(
         "impossible Accept",
@@ -461,7 +761,7 @@ TABLE = [
 
 @pytest.mark.parametrize("bad", TABLE, ids=[bad.name for bad in TABLE])
 def test_bad_input_is_refused_helpfully(
-    gateway: RunningGateway, model_server: FakeTextServer, bad: Bad
+    gateway: RunningGateway, model_server: FakeTextServer, style_server: FakeStyleTransfer, bad: Bad
 ) -> None:
     arguments = dict(bad.request)
     headers = {**arguments.pop("headers", {}), **bad.headers, "X-Request-Id": "bad-1"}
@@ -477,7 +777,9 @@ def test_bad_input_is_refused_helpfully(
     assert len(response.content) < 3000  # never the input echoed back at length
     for error in problem.get("errors", ()):
         assert error["field"] and error["message"]
-    assert model_server.requests == []
+    if bad.at:
+        assert problem["errors"][0]["field"] == bad.at
+    assert model_server.requests == style_server.requests == []
 
 
 def test_the_table_is_long_enough() -> None:

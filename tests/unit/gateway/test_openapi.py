@@ -48,6 +48,7 @@ def test_the_running_gateway_serves_it(gateway: RunningGateway) -> None:
 
 def test_the_paths_of_the_product_are_there() -> None:
     expected = {f"/v1/text:{name}" for name in ("segment", "detect", "read", "presence")}
+    expected |= {"/v1/styles", "/v1/style:transfer", "/v1/style:render"}
     expected |= {"/v1/models", "/v1/jobs", "/v1/jobs/{job_id}", "/livez", "/readyz", "/metrics"}
     assert expected <= set(DOCUMENT["paths"])
     ids = [operation["operationId"] for _, operation in OPERATIONS]

@@ -15,7 +15,10 @@ from interplay.settings import load_settings
 def test_defaults_need_no_configuration() -> None:
     settings = GatewaySettings()
     assert (settings.host, settings.port) == ("127.0.0.1", 8080)
-    assert settings.capability_addresses == {"text_detection": "127.0.0.1:50051"}
+    assert settings.capability_addresses == {
+        "text_detection": "127.0.0.1:50051",
+        "style_transfer": "127.0.0.1:50052",
+    }
     assert settings.effective_rate_limit == 0
     assert settings.url_allowlist == ()
 

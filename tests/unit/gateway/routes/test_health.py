@@ -8,6 +8,8 @@ from pathlib import Path
 from tests.conftest import ValkeyProcess, wait_until
 from tests.unit.gateway.harness import BackgroundLoop, FakeTextServer, RunningGateway, Starter
 
+PARTS = ("text_detection", "style_transfer", "redis", "jobs")
+
 
 def test_alive_and_ready(gateway: RunningGateway) -> None:
     assert gateway.client.get("/livez").json() == {"status": "alive"}
@@ -15,7 +17,7 @@ def test_alive_and_ready(gateway: RunningGateway) -> None:
     assert response.status_code == 200
     assert response.json() == {
         "status": "ready",
-        "parts": {name: {"state": "serving"} for name in ("text_detection", "redis", "jobs")},
+        "parts": {name: {"state": "serving"} for name in PARTS},
     }
 
 
