@@ -190,7 +190,7 @@ def test_every_variable_is_one_that_the_process_reads(manifests: list[Manifest])
     shared = set(of_kind(manifests, "ConfigMap")["interplay"]["data"])
     assert shared <= {f"INTERPLAY_{name.upper()}" for name in StateSettings.model_fields}
     for name, workload in workloads(manifests).items():
-        known = settings.get(name, ModelServerSettings).model_fields
+        known = settings.get(name, ModelServerSettings).model_fields  # base of every model server's
         own = {v["name"] for v in container(workload)["env"] if v["name"] != "VALKEY_PASSWORD"}
         assert {variable.removeprefix("INTERPLAY_").lower() for variable in own} <= set(known), name
 
