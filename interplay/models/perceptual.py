@@ -27,18 +27,18 @@ class PerceptualConfig:
 
     Attributes:
         kind: "vgg19_part" or "vgg16".
-        content: layer of the content loss.
+        content: layers of the content loss; the finer one keeps strokes, the coarser one letters.
         style: layers of the style loss.
     """
 
     kind: str
-    content: str
+    content: tuple[str, ...]
     style: tuple[str, ...]
 
 
 CONFIGS = {
-    "vgg19_part": PerceptualConfig("vgg19_part", "relu3_1", ("relu1_1", "relu2_1", "relu3_1")),
-    "vgg16": PerceptualConfig("vgg16", "relu3_3", ("relu1_2", "relu2_2", "relu3_3", "relu4_3")),
+    "vgg19_part": PerceptualConfig("vgg19_part", ("relu2_1", "relu3_1"), ("relu1_1", "relu2_1", "relu3_1")),
+    "vgg16": PerceptualConfig("vgg16", ("relu2_2", "relu3_3"), ("relu1_2", "relu2_2", "relu3_3", "relu4_3")),
 }
 
 
@@ -74,7 +74,7 @@ class Perceptual(nn.Module):
         Returns:
             Layer name to (N, C, h, w) activations after ReLU.
         """
-        wanted = {self.config.content, *self.config.style}
+        wanted = {*self.config.content, *self.config.style}
         features: dict[str, torch.Tensor] = {}
         convolutions = iter(self.convolutions)
         x = self.colour(x)
@@ -130,6 +130,14 @@ def structural_loss(after: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
     spread = (after.square().mean((2, 3)) * energy + 1e-8).sqrt()
     correlation = (after * before).mean((2, 3)) / spread
     return 1 - (correlation * energy).sum(1) / energy.sum(1).clamp(min=1e-8)
+
+
+def content_losses(
+    after: dict[str, torch.Tensor], before: dict[str, torch.Tensor], layers: tuple[str, ...]
+) -> torch.Tensor:
+    """Mean of `structural_loss` over layers: (N,)."""
+    each = [structural_loss(after[name].float(), before[name].float()) for name in layers]
+    return torch.stack(each).mean(0)
 
 
 def build_perceptual(config: dict[str, Any]) -> Perceptual:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from interplay.models.perceptual import Perceptual, gram, relative_style_losses, structural_loss
+from interplay.models.perceptual import Perceptual, content_losses, gram, relative_style_losses
 from interplay.models.style_transformer import StyleTransformer, build_style_transformer
 from interplay.predictors.style_transfer.words import letters
 from interplay.types import Image
@@ -30,7 +30,7 @@ _TEXT = (
 _WORDS = tuple(_TEXT.split())
 # As in training: height of the style's picture, weights of the losses (training.style_transfer.task).
 STYLE_HEIGHT = 64
-_CONTENT_WEIGHT = 2.5
+_CONTENT_WEIGHT = 10.0
 _STYLE_WEIGHTS = (1.0, 2.0, 4.0)
 _RATE = 0.01
 
@@ -98,9 +98,9 @@ def learn_style(
             group["lr"] = _RATE * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
         x = _tensor(content_crop(random.Random(f"{seed}/{step}"), size, photos))
         with torch.no_grad():
-            before = perceptual(x)[perceptual.config.content]
+            before = perceptual(x)
         features = perceptual(student(x, weights))
-        content = structural_loss(features[perceptual.config.content], before).sum()
+        content = content_losses(features, before, perceptual.config.content).sum()
         losses = relative_style_losses({name: gram(features[name]) for name in target}, target)[0]
         total = _CONTENT_WEIGHT * content + sum(w * v for w, v in zip(_STYLE_WEIGHTS, losses, strict=True))
         optimizer.zero_grad()
