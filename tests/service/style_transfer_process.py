@@ -41,6 +41,9 @@ class StyleTransferProcess:
             **settings,
         }
         environment = {f"INTERPLAY_{name.upper()}": str(value) for name, value in values.items()}
+        environment["GRPC_VERBOSITY"] = (
+            "ERROR"  # its library tells of other servers' ends in lines of its own
+        )
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", CAPABILITY.module],

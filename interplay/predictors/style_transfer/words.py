@@ -45,7 +45,7 @@ class DrawnWords:
 
 
 def load_font(file: Path | None, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """A font of a size in pixels: the file's, or Pillow's own (Latin letters)."""
+    """A font of a size in pixels: the file's, or Pillow's own (A to Z, digits, common signs)."""
     return _load_font(None if file is None else str(file), size)
 
 

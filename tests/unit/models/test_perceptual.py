@@ -8,6 +8,7 @@ from torch import nn
 from interplay.models.perceptual import (
     CONFIGS,
     build_perceptual,
+    content_losses,
     from_torchvision_vgg16,
     from_vgg19_part,
     gram,
@@ -65,6 +66,16 @@ def test_structure_counts_channels_by_their_variance() -> None:
     torch.testing.assert_close(structural_loss(after, before), expected[None], rtol=0, atol=1e-4)
 
 
+def test_content_is_compared_in_several_layers() -> None:
+    torch.manual_seed(0)
+    before = {"fine": torch.randn(2, 3, 16, 16), "coarse": torch.randn(2, 4, 8, 8), "other": torch.ones(1)}
+    after = {"fine": before["fine"] * 3, "coarse": -before["coarse"], "other": torch.zeros(1)}
+    torch.testing.assert_close(
+        content_losses(after, before, ("fine", "coarse")), torch.ones(2), rtol=0, atol=1e-4
+    )
+    torch.testing.assert_close(content_losses(after, before, ("fine",)), torch.zeros(2), rtol=0, atol=1e-4)
+
+
 def test_structure_of_even_pictures_is_a_number() -> None:
     flat, other = torch.full((1, 2, 4, 4), 3.0), torch.randn(1, 2, 4, 4)
     for after, before in ((flat, flat), (flat, other), (other, flat)):
@@ -75,7 +86,7 @@ def test_structure_of_even_pictures_is_a_number() -> None:
 def test_features_of_every_compared_layer(kind: str, pools: int) -> None:
     network = build_perceptual({"kind": kind})
     features = network(torch.rand(2, 3, 32, 48))
-    assert set(features) == {CONFIGS[kind].content, *CONFIGS[kind].style}
+    assert set(features) == {*CONFIGS[kind].content, *CONFIGS[kind].style}
     for name, value in features.items():
         block = int(name[4])
         assert value.shape == (2, 64 * 2 ** (block - 1), 32 >> (block - 1), 48 >> (block - 1))

@@ -92,6 +92,37 @@ def test_a_gated_batch_keeps_its_gates_apart() -> None:
         assert not torch.equal(gates[0], gates[1])
 
 
+def plainly(network: StyleTransformer, x: torch.Tensor, row: int) -> torch.Tensor:
+    """The restyled image by the thesis's description, layer by layer, without any shortcut."""
+    gammas = network.gamma[row].split(network.channels)
+    betas = network.beta[row].split(network.channels)
+    layers = iter(zip(gammas, betas, strict=True))
+
+    def normalised(convolution: nn.Conv2d, y: torch.Tensor) -> torch.Tensor:
+        y = convolution(F.pad(y, (convolution.kernel_size[0] // 2,) * 4, mode="reflect"))
+        gamma, beta = next(layers)
+        return F.instance_norm(y, weight=gamma, bias=beta, eps=EPS)
+
+    for layer in network.encoder:
+        x = F.relu(normalised(layer.conv, x))
+    for number in range(0, len(network.residual), 2):
+        inner = F.relu(normalised(network.residual[number].conv, x))
+        x = x + normalised(network.residual[number + 1].conv, inner)
+    for layer in network.decoder[:-1]:
+        x = F.relu(normalised(layer.conv, F.interpolate(x, scale_factor=2, mode="nearest")))
+    return torch.sigmoid(normalised(network.decoder[-1].conv, x))
+
+
+@pytest.mark.parametrize("widths, blocks", [((4, 8, 12), 3), ((8, 8, 8), 0), ((32, 64, 128), 5)])
+def test_the_network_is_the_one_described(widths: tuple[int, int, int], blocks: int) -> None:
+    network = lively(random_network(2, widths=widths, blocks=blocks))
+    x = picture(24, 36)
+    with torch.inference_mode():
+        for row in range(2):
+            found = network(x, one_hot(row, styles=2))
+            torch.testing.assert_close(found, plainly(network, x, row), rtol=0, atol=1e-8)
+
+
 @pytest.mark.parametrize("size", [(20, 20), (24, 36), (96, 20)])
 @pytest.mark.parametrize("gate", [False, True])
 def test_the_picture_keeps_its_size_and_range(size: tuple[int, int], gate: bool) -> None:
