@@ -63,7 +63,7 @@ def test_every_style_has_a_thumbnail_and_a_domain(system: System) -> None:
 def test_words_are_drawn_in_a_style_and_put_into_a_photo(system: System) -> None:
     alone = httpx.post(
         f"{system.url}/v1/style:render",
-        data={"text": "Open", "style": "red-neon"},
+        files={"text": (None, "Open"), "style": (None, "red-neon")},
         timeout=60,
         trust_env=False,
     )
@@ -97,4 +97,4 @@ def test_the_command_line_does_the_same(system: System, tmp_path: Path) -> None:
         timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert Image.open(out).size == (640, 360)
+    assert pixels(out.read_bytes()).shape == (360, 640, 3)

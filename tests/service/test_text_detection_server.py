@@ -179,7 +179,10 @@ def test_presence_is_the_heatmaps(server: TextDetectionProcess) -> None:
     client, photo = server.client, street()
     request = pb.SegmentRequest(image=image(photo), format=pb.HEATMAP_FORMAT_FLOAT16)
     expected = heatmap(client.call(client.stub.Segment, request))
-    threshold = float(np.median(expected))
+    # Between two neighbouring half floats, so that rounding puts no pixel on the other side.
+    levels = np.unique(expected).astype(float)
+    middle = int(np.searchsorted(levels, np.median(expected)))
+    threshold = (levels[middle - 1] + levels[middle]) / 2
     found = client.call(
         client.stub.Presence, pb.PresenceRequest(image=image(photo), pixel_threshold=threshold)
     )
@@ -222,7 +225,12 @@ def test_bulk_answers_every_item_as_the_single_calls_do(server: TextDetectionPro
     assert answers.keys() == items.keys()
     assert heatmap(answers["segment"].segment).shape == (120, 200)
     single = server.client.call(server.client.stub.Detect, items["detect"].detect)
-    assert list(answers["detect"].detect.regions) == list(single.regions)
+    together = answers["detect"].detect.regions
+    assert len(together) == len(single.regions) > 0
+    for one, other in zip(together, single.regions, strict=True):  # the last bits depend on the company
+        assert one.score == pytest.approx(other.score, abs=1e-4)
+        corners = [[(p.x, p.y) for p in region.polygon.points] for region in (one, other)]
+        assert np.array(corners[0]) == pytest.approx(np.array(corners[1]), abs=0.01)
     assert answers["read"].read.text == "STATION\nCENTRAL"
     assert answers["presence"].presence.width == 200
     reasons = {name: a.error.reason for name, a in answers.items() if a.WhichOneof("response") == "error"}
