@@ -101,8 +101,9 @@ class FakeBatcher:
         self, item: Any, *, bucket: Any, pixels: int, deadline: float
     ) -> tuple[Any, StageTimings]:
         self.calls += 1
+        number = self.calls  # others may call while this one waits
         await asyncio.sleep(0)
-        if self.calls == self.fail_at:
+        if number == self.fail_at:
             raise DeadlineExceeded("too late")
         return self._answer(item), StageTimings()
 
