@@ -32,7 +32,7 @@ class StyleTransferSettings(ModelServerSettings):
         24_000_000, ge=1, description="Pixels of an image times the results asked for in one call."
     )
     font: Path | None = Field(
-        None, description="Font file for drawn words; a built-in one with A to Z, digits and common signs if unset."
+        None, description="Font file for drawn words; if unset, one with A to Z, digits and common signs."
     )
 
     @field_validator("font")
