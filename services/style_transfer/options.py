@@ -171,16 +171,18 @@ def polygon(
 
 
 def quadrilateral(message: common_pb2.Polygon, width: int, height: int, field: str) -> NDArray[np.float32]:
-    """Four corners that enclose some area, in either sense of rotation.
+    """Four corners that enclose some area, clockwise: the other way round words would be mirrored.
 
     Raises:
-        InvalidParameter: As ``polygon``, or the corners are folded or on one line.
+        InvalidParameter: As ``polygon``, or the corners are folded, on one line or counter-clockwise.
     """
     quad = polygon(message, width, height, field, (4, 4))
     edges = np.roll(quad, -1, axis=0) - quad
     turns = edges[:, 0] * np.roll(edges, -1, axis=0)[:, 1] - edges[:, 1] * np.roll(edges, -1, axis=0)[:, 0]
-    if not ((turns > 1.0).all() or (turns < -1.0).all()):
-        raise InvalidParameter(f"{field} must be four corners of a convex shape, in order", field=field)
+    if not (turns > 1.0).all():
+        raise InvalidParameter(
+            f"{field} must be four corners of a convex shape, in order, clockwise", field=field
+        )
     return quad
 
 

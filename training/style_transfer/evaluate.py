@@ -152,6 +152,8 @@ def measure_legibility(
         for word, text in zip(words, read_all(reader, [w.image for w in words]), strict=True)
         if same_text(text, word.text)
     ]
+    if not readable:
+        raise ValueError(f"the recogniser reads none of the {len(words)} words before restyling")
     masks: list[np.ndarray | None] = [None] * len(readable)
     if segmenter is not None:
         heats = [segmenter.predict([word.image])[0].text for word in readable]

@@ -197,10 +197,12 @@ def test_bad_polygon_is_named(bad: common_pb2.Polygon, text: str) -> None:
         options.polygons([TRIANGLE, bad], 100, 50)
 
 
-@pytest.mark.parametrize("step", [1, -1])
-def test_quadrilaterals_turn_either_way(step: int) -> None:
-    corners = SQUARE[::step]
-    np.testing.assert_array_equal(options.quadrilateral(polygon(*corners), 100, 50, "region"), corners)
+def test_quadrilaterals_turn_clockwise() -> None:
+    for start in range(4):
+        corners = SQUARE[start:] + SQUARE[:start]
+        np.testing.assert_array_equal(options.quadrilateral(polygon(*corners), 100, 50, "region"), corners)
+        with refused("region", "in order, clockwise"):  # the words would be mirrored
+            options.quadrilateral(polygon(*corners[::-1]), 100, 50, "region")
 
 
 @pytest.mark.parametrize(
@@ -214,7 +216,7 @@ def test_quadrilaterals_turn_either_way(step: int) -> None:
     ],
 )
 def test_quadrilaterals_must_be_convex(corners: list[tuple[float, float]]) -> None:
-    with refused("region", "region must be four corners of a convex shape, in order"):
+    with refused("region", "region must be four corners of a convex shape, in order, clockwise"):
         options.quadrilateral(polygon(*corners), 100, 50, "region")
 
 
