@@ -40,7 +40,7 @@ class GatewaySettings(StateSettings):
         1024 * 1024, ge=1024, description="Largest body of requests that carry no image."
     )
     upload_timeout_s: float = Field(60.0, gt=0, description="Longest time for a request body to arrive.")
-    request_timeout_s: float = Field(30.0, gt=0, le=600, description="Deadline of a call to a model server.")
+    request_timeout_s: float = Field(60.0, gt=0, le=600, description="Deadline of a call to a model server.")
     max_inflight: int = Field(
         128, ge=1, description="Calls to one capability at a time; more are refused with 429."
     )

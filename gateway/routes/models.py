@@ -52,7 +52,7 @@ _EXAMPLE = {
         "max_image_pixels": 40000000,
         "max_json_bytes": 1048576,
         "max_inflight": 128,
-        "request_timeout_s": 30.0,
+        "request_timeout_s": 60.0,
         "rate_limit_per_s": 100.0,
         "image_media_types": ["image/jpeg", "image/png", "image/webp"],
         "image_urls": False,

@@ -60,6 +60,8 @@ MEDIA_TYPES = {
 # from it. Further replicas are kept busy by further workers.
 _IN_FLIGHT = 4
 _MAX_IMAGES = 1_000_000
+# A large photo takes seconds a variant: progress is told every minute or so, even then.
+_VARIANTS_A_UNIT = 8
 _MAX_TRUTH_BYTES = 1024 * 1024
 # Errors that are an image's own. Whatever else comes from the server or from storage is the attempt's.
 _ITEM_ERRORS = (InvalidInput, ModelFailed, NotFound, PermissionDenied)
@@ -101,8 +103,12 @@ class AugmentDataset(JobParams):
     overwrite: bool = Field(
         False, description="Write into the `output` of an earlier job; its other files stay."
     )
-    batch_size: int = Field(
-        16, ge=1, le=256, description="Images a unit: what is repeated at most after a crash."
+    batch_size: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Images a unit: what progress counts and what is repeated at most after a crash; "
+        f"as many as make {_VARIANTS_A_UNIT} variants if unset.",
     )
     examples: int = Field(
         12, ge=0, le=40, description="Images on the contact sheet, each with its variants; 0 for none."
@@ -174,7 +180,8 @@ class AugmentDatasetWork(Work):
         for source in sources:
             names = draw_styles(list(digests), params.variants, seed=params.seed, image=source.id)
             items.append({**source.to_json(), "styles": [[name, digests[name]] for name in names]})
-        return [items[start : start + params.batch_size] for start in range(0, len(items), params.batch_size)]
+        size = params.batch_size or max(1, _VARIANTS_A_UNIT // params.variants)
+        return [items[start : start + size] for start in range(0, len(items), size)]
 
     def run_unit(self, items: list[Any]) -> list[Any]:
         """Make the variants of a unit's images, several images at a time, and write them."""

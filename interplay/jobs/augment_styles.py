@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -35,12 +36,41 @@ FORMATS = {"PNG": pb.PICTURE_FORMAT_PNG, "JPEG": pb.PICTURE_FORMAT_JPEG, "WEBP":
 _MAX_POLYGONS = 200
 # Pixels of all results of one call, unless one result alone has more: seconds of a CPU's time, and far
 # below what fits into a message.
-_CALL_PIXELS = 4_000_000
-_CALL_TIMEOUT_S = 90.0
+_CALL_PIXELS = 1_000_000
+# Pixels of all calls that one worker has under way, unless one call alone has more. They wait for each
+# other at the server; with more of them the last would meet its deadline, and its work would be lost.
+_UNDER_WAY_PIXELS = 4_000_000
+_CALL_TIMEOUT_S = 180.0
 # How long one call waits for a server that is full; after that the runner waits, and tells who watches.
 _PATIENCE_S = 180.0
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 10.0
+
+
+class Budget:
+    """Something that several threads share, each taking a part of it for a while.
+
+    Args:
+        total: How much there is.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total = self._free = total
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, amount: int) -> Iterator[None]:
+        """Wait for the amount, or for all of it if that is less; it is given back afterwards."""
+        amount = min(amount, self._total)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= amount)
+            self._free -= amount
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += amount
+                self._changed.notify_all()
 
 
 @dataclass(frozen=True)
@@ -140,6 +170,7 @@ class StyleClient:
         self._mode = mode
         self._heat_floor = heat_floor
         self._quality = quality
+        self._under_way = Budget(_UNDER_WAY_PIXELS)
 
     def list_styles(self) -> list[Any]:
         """All styles, without pictures of them."""
@@ -188,7 +219,8 @@ class StyleClient:
                 format=kind,
                 quality=self._quality,
             )
-            answer = self._ask(request, stop)
+            with self._under_way.taken(len(names) * header.pixels):
+                answer = self._ask(request, stop)
             if len(answer.images) != len(names) or answer.format != kind:
                 raise InternalError(
                     f"the style transfer server gave {len(answer.images)} pictures for {len(names)} styles"

@@ -88,10 +88,21 @@ class Perceptual(nn.Module):
         return features
 
 
-def gram(features: torch.Tensor) -> torch.Tensor:
-    """Gram matrices FᵀF / (H·W) of (N, C, H, W) features: (N, C, C) float32."""
+def gram(features: torch.Tensor, where: torch.Tensor | None = None) -> torch.Tensor:
+    """Gram matrices FᵀF / (H·W).
+
+    Args:
+        features: (N, C, H, W).
+        where: (N, h, w) in [0, 1] at any size: how much each place counts; None counts all alike.
+
+    Returns:
+        (N, C, C) float32.
+    """
     flat = features.float().flatten(2)
-    return flat @ flat.transpose(1, 2) / flat.shape[-1]
+    if where is None:
+        return flat @ flat.transpose(1, 2) / flat.shape[-1]
+    weights = F.adaptive_avg_pool2d(where[:, None].float(), features.shape[2:]).flatten(2)
+    return (flat * weights) @ flat.transpose(1, 2) / weights.sum(2, keepdim=True).clamp(min=1.0)
 
 
 def relative_style_losses(grams: dict[str, torch.Tensor], targets: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -31,6 +31,11 @@ class StyleTransferSettings(ModelServerSettings):
     max_styled_pixels: int = Field(
         24_000_000, ge=1, description="Pixels of an image times the results asked for in one call."
     )
+    max_deadline_s: float = Field(
+        180.0,
+        gt=0,
+        description="Longer deadlines are cut to this: the largest call takes a minute and a half.",
+    )
     font: Path | None = Field(
         None, description="Font file for drawn words; if unset, one with A to Z, digits and common signs."
     )

@@ -46,7 +46,10 @@ class ContentSources:
 class ContentCrops(Dataset):
     """Endless, seeded crops, each with the style to give it.
 
-    Items are dicts: "image" (3, S, S) uint8 RGB, "style" int64.
+    Items are dicts: "image" (3, S, S) uint8 RGB, "style" int64, and "near" (S, S) uint8: 1 where
+    the style is compared. On drawn and handwritten pages that is at letters and close to them.
+    A style's picture is full of letters; asked of a page that is half empty, its Gram matrices
+    would fill the empty half with strokes.
     """
 
     def __init__(self, sources: ContentSources, size: int, styles: int, seed: int) -> None:
@@ -64,8 +67,10 @@ class ContentCrops(Dataset):
         rng = random.Random(f"style/{self.seed}/{index}")
         kind = rng.choices(self._kinds, self._weights)[0]
         image = getattr(self, f"_{kind}")(rng)
+        near = near_ink(image) if kind in ("fonts", "handwriting") else np.ones(image.shape[:2], np.uint8)
         return {
             "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
+            "near": torch.from_numpy(near),
             "style": torch.tensor(rng.randrange(self.styles)),
         }
 
@@ -82,17 +87,22 @@ class ContentCrops(Dataset):
 
     def _fonts(self, rng: random.Random) -> np.ndarray:
         size = round(rng.uniform(18, 48))
-        lines = [" ".join(rng.choices(self.sources.vocabulary, k=4)) for _ in range(2 + self.size // size)]
+        full = rng.random() < 0.5
+        rows, words = (2 + self.size // size, 4) if full else (rng.randint(1, 2), rng.randint(1, 2))
+        lines = [" ".join(rng.choices(self.sources.vocabulary, k=words)) for _ in range(rows)]
         if rng.random() < 0.5:
             lines = [line.title() for line in lines]
         ink, paper = rng.randint(0, 70), rng.randint(215, 255)
         page = draw_lines(lines, rng.choice(self.sources.fonts), size, ink, paper)
-        return random_square(rng, page, self.size)
+        return random_square(rng, page if full else on_paper(rng, page, self.size), self.size)
 
     def _handwriting(self, rng: random.Random) -> np.ndarray:
         page = compose_page(
             rng, list(rng.choice(self.sources.handwriting)), 2 * self.size, round(1.3 * self.size)
         )
+        if rng.random() < 0.5:  # a word or two alone
+            bottom, right = rng.randint(40, self.size // 2), rng.randint(60, self.size)
+            page = on_paper(rng, page[:bottom, :right], self.size)
         return random_square(rng, page, self.size)
 
 
@@ -107,3 +117,19 @@ def random_square(rng: random.Random, image: np.ndarray, size: int) -> np.ndarra
         height, width = image.shape[:2]
     y, x = rng.randint(0, height - size), rng.randint(0, width - size)
     return image[y : y + size, x : x + size]
+
+
+def on_paper(rng: random.Random, page: np.ndarray, size: int) -> np.ndarray:
+    """A page somewhere on empty paper of its own brightness that is at least (size, size, 3)."""
+    height, width = page.shape[:2]
+    below, right = max(0, size - height), max(0, size - width)
+    top, left = rng.randint(0, below), rng.randint(0, right)
+    paper = np.median(page, (0, 1)).tolist()
+    return cv2.copyMakeBorder(page, top, below - top, left, right - left, cv2.BORDER_CONSTANT, value=paper)
+
+
+def near_ink(image: np.ndarray) -> np.ndarray:
+    """Where a page has letters, and eight pixels around them: (H, W) uint8 of 0 and 1."""
+    grey = image.mean(2)
+    ink = (np.abs(grey - np.median(grey)) > 40).astype(np.uint8)
+    return cv2.dilate(ink, np.ones((17, 17), np.uint8))

@@ -9,7 +9,7 @@ style      By how much the style loss to each style's picture falls from the pla
            to the target's; whole picture restyled).
 legibility Of the words that the recogniser reads right before, the part that it still
            reads right after the two-stage restyling (heatmap of TextFCN), averaged over
-           the styles; and the same for whole pictures.
+           the styles; and the same for pictures that are restyled whole.
 
 `held_out` is the 450 word crops of `iiit5k`; `dev` the ICDAR 2015 word crops that
 training only looked at: weights, losses and the heat floor are chosen there. For
@@ -19,7 +19,6 @@ though the recogniser was not made for handwriting.
 """
 
 import argparse
-import csv
 import json
 import random
 from collections.abc import Sequence
@@ -29,11 +28,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from interplay.models.perceptual import Perceptual, gram, relative_style_losses
 from interplay.predictors.style_transfer.describer import load_perceptual
-from interplay.predictors.style_transfer.masks import heat_mask
+from interplay.predictors.style_transfer.masks import blend, heat_mask
 from interplay.predictors.style_transfer.stylist import Stylist
 from interplay.predictors.style_transfer.words import draw_words
 from interplay.predictors.text_detection.reader import WordReader
@@ -55,6 +55,16 @@ class Word:
 
     image: np.ndarray
     text: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A word that was not read any more in a style, and what was read instead."""
+
+    style: str
+    word: Word
+    styled: np.ndarray
+    read: str
 
 
 def load_words(model: str, part: str, data: Path) -> list[Word]:
@@ -133,19 +143,26 @@ def measure_style(
 
 def measure_legibility(
     stylist: Stylist,
-    segmenter: TextSegmenter | None,
+    segmenter: TextSegmenter,
     reader: WordReader,
     words: Sequence[Word],
     floor: float,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[Failure]]:
     """Part of the words still read after restyling, by style and on average.
 
     Args:
         stylist: the model.
-        segmenter: for the two-stage mode; None restyles whole pictures.
+        segmenter: its heatmaps blend the two-stage mode.
         reader: the recogniser.
         words: what to restyle.
         floor: heat below it counts as none.
+
+    Returns:
+        The report, for the modes "selective" (two-stage) and "whole", and what was not read
+        any more in the selective mode.
+
+    Raises:
+        ValueError: the recogniser reads none of the words.
     """
     readable = [
         word
@@ -154,25 +171,64 @@ def measure_legibility(
     ]
     if not readable:
         raise ValueError(f"the recogniser reads none of the {len(words)} words before restyling")
-    masks: list[np.ndarray | None] = [None] * len(readable)
-    if segmenter is not None:
-        heats = [segmenter.predict([word.image])[0].text for word in readable]
-        masks = [heat_mask(np.rint(heat * 255).astype(np.uint8), floor) for heat in heats]
-    by_style = {}
+    heats = [segmenter.predict([word.image])[0].text for word in readable]
+    masks = [heat_mask(np.rint(heat * 255).astype(np.uint8), floor) for heat in heats]
+    by_style: dict[str, dict[str, float]] = {"selective": {}, "whole": {}}
+    failures = []
     for name in tqdm(stylist.styles, desc="legibility"):
-        styled = [
-            stylist.stylize(word.image, {name: 1.0}, mask) for word, mask in zip(readable, masks, strict=True)
-        ]
-        hits = [same_text(t, w.text) for t, w in zip(read_all(reader, styled), readable, strict=True)]
-        by_style[name] = round(float(np.mean(hits)), 4)
-    covered = [float((mask > 0).mean()) for mask in masks if mask is not None]
-    return {
+        hits: dict[str, list[bool]] = {"selective": [], "whole": []}
+        for word, mask in zip(readable, masks, strict=True):
+            whole = stylist.stylize(word.image, {name: 1.0})
+            selective = blend(word.image, whole, mask)  # a crop is one pass: what serving does
+            texts = read_all(reader, [selective, whole])
+            hits["selective"].append(same_text(texts[0], word.text))
+            hits["whole"].append(same_text(texts[1], word.text))
+            if not hits["selective"][-1]:
+                failures.append(Failure(name, word, selective, texts[0]))
+        for mode, values in hits.items():
+            by_style[mode][name] = round(float(np.mean(values)), 4)
+    report: dict[str, Any] = {
         "words": len(words),
         "read_before": len(readable),
-        "still_read": round(float(np.mean(list(by_style.values()))), 4),
-        "restyled_area": round(float(np.mean(covered)), 4) if covered else 1.0,
-        "by_style": by_style,
+        "restyled_area": round(float(np.mean([(mask > 0).mean() for mask in masks])), 4),
     }
+    for mode, shares in by_style.items():
+        report[mode] = {"still_read": round(float(np.mean(list(shares.values()))), 4), "by_style": shares}
+    return report, failures
+
+
+def failure_sheet(failures: Sequence[Failure], columns: int = 4, rows: int = 10) -> Image.Image:
+    """Words before and after restyling, drawn at random from those that were not read any more."""
+    width, height, caption = 150, 56, 14
+    cell = (2 * width + 12, height + caption + 8)
+    sheet = Image.new("RGB", (columns * cell[0], rows * cell[1]), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
+    chosen = random.Random(0).sample(list(failures), min(columns * rows, len(failures)))
+    for number, failure in enumerate(chosen):
+        left, top = number % columns * cell[0], number // columns * cell[1]
+        pen.text((left, top), f"{failure.style}: {failure.word.text} read as {failure.read}", "black", font)
+        for side, image in enumerate((failure.word.image, failure.styled)):
+            picture = Image.fromarray(image)
+            picture.thumbnail((width, height))
+            factor = min(width / picture.width, height / picture.height)
+            picture = picture.resize((round(picture.width * factor), round(picture.height * factor)))
+            sheet.paste(picture, (left + side * (width + 4), top + caption))
+    return sheet
+
+
+def styles_table(report: dict[str, Any]) -> str:
+    """The report's styles as a Markdown table."""
+    selective, whole = (report["legibility"][mode]["by_style"] for mode in ("selective", "whole"))
+    lines = [
+        "| style | style loss before | after | fall | still read, two-stage | still read, whole |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in report["style"].items():
+        lines.append(
+            f"| {name} | {row['before']:.2f} | {row['after']:.2f} | {row['fall']:.1%} "
+            f"| {selective[name]:.1%} | {whole[name]:.1%} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -189,10 +245,10 @@ def main() -> None:
     parser.add_argument("--heat-floor", type=float, help="default: the manifest's")
     parser.add_argument("--style-words", type=int, default=60, help="words for the style loss (default 60)")
     parser.add_argument("--limit", type=int, help="only so many words for legibility")
-    parser.add_argument("--whole", action="store_true", help="also measure whole pictures' legibility")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--report", type=Path, help="write the JSON report here")
-    parser.add_argument("--table", type=Path, help="write the styles' table here (CSV)")
+    parser.add_argument("--table", type=Path, help="write the styles' table here (Markdown)")
+    parser.add_argument("--failures", type=Path, help="draw words that are not read any more here (PNG)")
     args = parser.parse_args()
     stored = resolve(args.store, f"style-{args.model}", args.version)
     stylist = Stylist.load(stored, device="cpu", threads=args.threads)
@@ -204,29 +260,26 @@ def main() -> None:
     floor = stored.manifest.thresholds["heat_floor"] if args.heat_floor is None else args.heat_floor
     segmenter = TextSegmenter.load(resolve(args.store, "textfcn-compact"), device="cpu", threads=args.threads)
     reader = WordReader(threads=args.threads)
+    legibility, failures = measure_legibility(stylist, segmenter, reader, words[: args.limit], floor)
+    style = measure_style(
+        stylist, perceptual, [by_name[name] for name in stylist.styles], words[: args.style_words]
+    )
+    falls = [row["fall"] for row in style.values()]
     report: dict[str, Any] = {
         "model": f"{stored.manifest.name} {stored.manifest.version}",
         "part": args.part,
         "heat_floor": floor,
-        "style": measure_style(
-            stylist, perceptual, [by_name[n] for n in stylist.styles], words[: args.style_words]
-        ),
-        "legibility": measure_legibility(stylist, segmenter, reader, words[: args.limit], floor),
+        "style_words": len(words[: args.style_words]),
+        "style_fall": {"mean": round(float(np.mean(falls)), 4), "least": round(min(falls), 4)},
+        "legibility": legibility,
+        "style": style,
     }
-    if args.whole:
-        report["legibility_whole"] = measure_legibility(stylist, None, reader, words[: args.limit], 0.0)
-    falls = [row["fall"] for row in report["style"].values()]
-    report["style_fall"] = {"mean": round(float(np.mean(falls)), 4), "least": round(min(falls), 4)}
     if args.report:
         args.report.write_text(json.dumps(report, indent=2) + "\n")
     if args.table:
-        with args.table.open("w", newline="") as stream:
-            table = csv.writer(stream)
-            table.writerow(["style", "loss before", "loss after", "fall", "still read"])
-            for name, row in report["style"].items():
-                table.writerow(
-                    [name, row["before"], row["after"], row["fall"], report["legibility"]["by_style"][name]]
-                )
+        args.table.write_text(styles_table(report))
+    if args.failures:
+        failure_sheet(failures).save(args.failures)
     print(json.dumps({key: value for key, value in report.items() if key not in ("style",)}, indent=1))
 
 

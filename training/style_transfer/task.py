@@ -96,7 +96,7 @@ class StyleTask:
         content, style = [], []
         for start in range(0, len(images), step):  # a CPU is faster image by image
             part, wanted = images[start : start + step], styles[start : start + step]
-            parts = self.compare(model, part, wanted)
+            parts = self.compare(model, part, wanted, batch["near"][start : start + step])
             content.append(parts[0])
             style.append(parts[1])
         content_loss, style_losses = torch.cat(content).mean(), torch.cat(style).mean(0)
@@ -106,9 +106,16 @@ class StyleTask:
         return total, {"content": content_loss.detach(), **parts}
 
     def compare(
-        self, model: nn.Module, images: torch.Tensor, styles: torch.Tensor
+        self, model: nn.Module, images: torch.Tensor, styles: torch.Tensor, near: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Content loss (N,) and relative style losses (N, layers) of restyled images."""
+        """Content loss (N,) and relative style losses (N, layers) of restyled images.
+
+        Args:
+            model: restyles.
+            images: (N, 3, S, S) in [0, 1].
+            styles: (N,) rows of the styles.
+            near: (N, S, S), 1 where the style is compared.
+        """
         device = images.device
         if next(self.perceptual.parameters()).device != device:
             self.perceptual.to(device)
@@ -118,7 +125,7 @@ class StyleTask:
         one_hot = nn.functional.one_hot(styles, len(self.options["styles"])).to(images.dtype)
         features = self.perceptual(model(images, one_hot))
         content = content_losses(features, before, self.perceptual.config.content)
-        grams = {name: gram(features[name]) for name in self.perceptual.config.style}
+        grams = {name: gram(features[name], near) for name in self.perceptual.config.style}
         targets = {name: value[styles] for name, value in self.targets.items()}
         return content, relative_style_losses(grams, targets)
 
@@ -130,8 +137,9 @@ class StyleTask:
         for index in range(count):
             item = self._dev[index]
             image, style = as_input(item["image"][None].to(device)), item["style"][None].to(device)
-            content, after = self.compare(model, image, style)
-            _, before = self.compare(lambda x, _: x, image, style)
+            near = item["near"][None].to(device)
+            content, after = self.compare(model, image, style, near)
+            _, before = self.compare(lambda x, _: x, image, style, near)
             totals += torch.stack([content[0], after.sum(), before.sum()]).cpu()
         content, after, before = (totals / count).tolist()
         return {"content": content, "style": after, "style_fall": 1 - after / before}

@@ -9,16 +9,19 @@ import pytest
 import torch
 
 from interplay.predictors.batch import BatchOutput
+from interplay.predictors.style_transfer.masks import blend
 from interplay.predictors.style_transfer.stylist import Stylist
 from interplay.types import Heatmap
 from tests.style_models import manifest_of, random_network, random_perceptual
 from training.style_transfer.evaluate import (
     Word,
+    failure_sheet,
     load_words,
     measure_legibility,
     measure_style,
     same_text,
     style_losses,
+    styles_table,
 )
 from training.style_transfer.styles import StyleImage
 from training.style_transfer.task import target_grams
@@ -46,11 +49,7 @@ class StubStylist:
 
     styles = ("dark", "pale", "none")
 
-    def __init__(self) -> None:
-        self.masks: list[np.ndarray | None] = []
-
     def stylize(self, image: np.ndarray, mix: dict[str, float], mask: np.ndarray | None = None) -> np.ndarray:
-        self.masks.append(mask)
         (name,) = mix
         assert mix[name] == 1.0
         styled = {"dark": np.zeros_like(image), "pale": image // 2, "none": image}[name]
@@ -90,29 +89,50 @@ def word(level: int) -> Word:
     return Word(np.full((10, 20, 3), level, np.uint8), f"WORD-{level}")
 
 
-def test_legibility_of_whole_pictures() -> None:
-    """Two words are read before; of these "dark" leaves none, "pale" both, "none" both."""
-    stylist: Any = StubStylist()
-    reader: Any = StubReader()
-    report = measure_legibility(stylist, None, reader, [word(120), word(200), word(201)], 0.0)
-    assert report["words"] == 3 and report["read_before"] == 2
-    assert report["by_style"] == {"dark": 0.0, "pale": 1.0, "none": 1.0}
-    assert report["still_read"] == pytest.approx(2 / 3, abs=1e-4)
-    assert report["restyled_area"] == 1.0
-    assert stylist.masks == [None] * 6
+def test_legibility_of_both_modes() -> None:
+    """Two words are read before; restyled whole "dark" leaves none of them, "pale" both, "none" both.
 
-
-def test_legibility_of_the_two_stage_mode() -> None:
-    """Where the segmenter finds no text, nothing is restyled, and what was read is still read."""
+    Where the segmenter finds no text, nothing is restyled, and what was read is still read.
+    """
     stylist: Any = StubStylist()
     reader: Any = StubReader()
     segmenter: Any = StubSegmenter()
     words = [word(120), word(200), word(201)]
-    report = measure_legibility(stylist, segmenter, reader, words, 0.3)
-    assert report["by_style"] == {"dark": 0.5, "pale": 1.0, "none": 1.0}
+    report, failures = measure_legibility(stylist, segmenter, reader, words, 0.3)
+    assert report["words"] == 3 and report["read_before"] == 2
+    assert report["whole"]["by_style"] == {"dark": 0.0, "pale": 1.0, "none": 1.0}
+    assert report["whole"]["still_read"] == pytest.approx(2 / 3, abs=1e-4)
+    assert report["selective"]["by_style"] == {"dark": 0.5, "pale": 1.0, "none": 1.0}
+    assert report["selective"]["still_read"] == pytest.approx(5 / 6, abs=1e-4)
     assert report["restyled_area"] == 0.25
-    above = measure_legibility(stylist, segmenter, reader, words, 0.8)
-    assert above["restyled_area"] == 0.0 and above["by_style"]["dark"] == 1.0
+    (failure,) = failures
+    assert (failure.style, failure.word.text, failure.read) == ("dark", "WORD-200", "wrong")
+    assert failure_sheet(failures, 1, 1).size == (312, 78)
+    above, none = measure_legibility(stylist, segmenter, reader, words, 0.8)
+    assert above["restyled_area"] == 0.0 and above["selective"]["by_style"]["dark"] == 1.0
+    assert none == []
+
+
+def test_crops_blended_here_are_those_that_are_served() -> None:
+    """Restyling whole and blending is what the predictor does with a mask, to the byte."""
+    network = random_network(2)
+    manifest = manifest_of("x", {}, network, ("neon", "chalk"), architecture="style_transformer")
+    stylist = Stylist(network, manifest)
+    rng = np.random.default_rng(0)
+    for height, width in ((40, 120), (130, 210)):
+        image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        mask = np.linspace(0, 1, width, dtype=np.float32)[None].repeat(height, 0)
+        served = stylist.stylize(image, {"chalk": 1.0}, mask)
+        assert np.array_equal(served, blend(image, stylist.stylize(image, {"chalk": 1.0}), mask))
+
+
+def test_the_table_of_styles() -> None:
+    shares = {"neon": 0.9512}
+    report = {
+        "style": {"neon": {"before": 2.5, "after": 0.25, "fall": 0.9}},
+        "legibility": {"selective": {"by_style": shares}, "whole": {"by_style": {"neon": 0.5}}},
+    }
+    assert styles_table(report).splitlines()[2] == "| neon | 2.50 | 0.25 | 90.0% | 95.1% | 50.0% |"
 
 
 def test_style_losses_are_relative(styles: list[StyleImage]) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ from PIL import ImageFont
 from interplay.models.perceptual import build_perceptual
 from tests.style_models import random_perceptual
 from training.datasets.sample import Sample, WordLabel
-from training.style_transfer.data import ContentCrops, ContentSources, random_square
+from training.style_transfer.data import ContentCrops, ContentSources, near_ink, on_paper, random_square
 from training.style_transfer.sources import load_content, load_perceptual, load_styles
 from training.style_transfer.styles import (
     WRITERS_AS_STYLES,
@@ -221,3 +222,32 @@ def test_handwriting_is_read_by_writer(tmp_path: Path) -> None:
     assert list(writers) == ["a01", "b01"]
     images = tmp_path / "iam_words" / "images"
     assert writers["b01"] == [(images / "1.png", "one"), (images / "3.png", "three")]
+
+
+def test_pages_are_compared_near_letters_alone(sources: ContentSources) -> None:
+    """Half of the drawn pages hold a word or two; the empty paper around them does not count."""
+    only = replace(sources, weights={"fonts": 1.0})
+    items = [ContentCrops(only, 96, 2, 0)[index] for index in range(30)]
+    shares = [float(item["near"].float().mean()) for item in items]
+    assert min(shares) < 0.4 and max(shares) > 0.8
+    for item in items:
+        assert item["near"].shape == (96, 96) and item["near"].unique().tolist() in ([0, 1], [1], [0])
+        far = item["image"].float().mean(0)[item["near"] == 0]
+        assert far.numel() == 0 or float(far.max() - far.min()) < 60  # paper, and no ink
+    words = ContentCrops(replace(sources, weights={"words": 1.0}), 96, 2, 0)[0]
+    assert words["near"].min() == 1
+
+
+def test_near_ink() -> None:
+    page = np.full((100, 100, 3), 250, np.uint8)
+    page[50, 50] = 0
+    near = near_ink(page)
+    assert near.sum() == 17 * 17 and near[42:59, 42:59].all()
+
+
+def test_paper_is_added_where_a_page_is_small() -> None:
+    page = np.full((20, 200, 3), 230, np.uint8)
+    page[5:9, 5:9] = 10
+    placed = on_paper(random.Random(1), page, 96)
+    assert placed.shape == (96, 200, 3) and (placed == 230).mean() > 0.99
+    assert int((placed[..., 0] == 10).sum()) == 16

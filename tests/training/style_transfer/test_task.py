@@ -121,10 +121,27 @@ def test_each_image_is_compared_to_its_own_style(styles: list[StyleImage], conte
     task = make_task(styles, content)
     for row, style in enumerate(styles):
         picture = as_input(torch.from_numpy(style.image.transpose(2, 0, 1).copy())[None])
-        own = task.compare(lambda x, _: x, picture, torch.tensor([row]))
-        other = task.compare(lambda x, _: x, picture, torch.tensor([1 - row]))
+        everywhere = torch.ones(1, *picture.shape[2:])
+        own = task.compare(lambda x, _: x, picture, torch.tensor([row]), everywhere)
+        other = task.compare(lambda x, _: x, picture, torch.tensor([1 - row]), everywhere)
         assert float(own[1].max()) < 1e-6 and float(other[1].sum()) > 0.1
         assert abs(float(own[0])) < 1e-3  # and has its own structure
+
+
+def test_style_is_compared_where_it_counts(styles: list[StyleImage], content: ContentSources) -> None:
+    """What is painted beside the letters changes the loss only where it counts."""
+    task = make_task(styles, content)
+    picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    left = torch.zeros(1, 64, 64)
+    left[:, :, :16] = 1
+
+    def spoil(x: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x[..., :40], torch.zeros_like(x[..., 40:])], 3)
+
+    row = torch.tensor([0])
+    for near, same in ((left, True), (torch.ones_like(left), False)):
+        before, after = (task.compare(model, picture, row, near)[1] for model in (lambda x, _: x, spoil))
+        assert torch.allclose(before, after, rtol=1e-3) == same
 
 
 def test_the_model_is_told_the_style(styles: list[StyleImage], content: ContentSources) -> None:
@@ -134,7 +151,7 @@ def test_the_model_is_told_the_style(styles: list[StyleImage], content: ContentS
         seen.append(weights.tolist())
         return x
 
-    task.loss(model, {"image": batch(task)["image"], "style": torch.tensor([1, 0])})  # type: ignore[arg-type]
+    task.loss(model, {**batch(task), "style": torch.tensor([1, 0])})  # type: ignore[arg-type]
     assert seen == [[[0.0, 1.0]], [[1.0, 0.0]]]
 
 

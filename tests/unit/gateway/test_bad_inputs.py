@@ -714,7 +714,7 @@ TABLE = [
         form(),
         422,
         "INVALID_PARAMETER",
-        "the limit is 30000",
+        "the limit is 60000",
         headers={"X-Request-Timeout-Ms": "9999999"},
     ),
     Bad("wrong method", {}, 405, "METHOD_NOT_ALLOWED", "the path takes POST", method="GET"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from interplay.jobs.augment_dataset import KIND
-from interplay.jobs.augment_styles import choose_styles, draw_styles
+from interplay.jobs.augment_styles import Budget, choose_styles, draw_styles
 from interplay.jobs.work import DoneUnit, JobContext
 from interplay.media.images import decode, probe
 from interplay.rpc.common.v1 import common_pb2
@@ -238,6 +239,43 @@ def test_large_images_are_asked_for_one_variant_at_a_time(
     run(context, variants=3, output="three")
     assert server.calls == 6
     assert files_of(tmp_path / "out") == files_of(tmp_path / "two") == files_of(tmp_path / "three")
+
+
+def test_progress_counts_about_eight_variants(context: JobContext, tmp_path: Path) -> None:
+    icdar(tmp_path / "in", 10)
+    plans = {
+        variants: work_on(context, variants=variants, output=f"out{variants}").plan()
+        for variants in (1, 4, 16)
+    }
+    assert {variants: len(units[0]) for variants, units in plans.items()} == {1: 8, 4: 2, 16: 1}
+    assert len(work_on(context, variants=4, batch_size=5, output="own").plan()[0]) == 5
+
+
+def test_calls_under_way_share_a_budget() -> None:
+    """Two small ones at once; one larger than all there is takes all, alone."""
+    budget = Budget(10)
+    order: list[str] = []
+    inside = threading.Semaphore(0)
+    leave = threading.Event()
+
+    def hold(name: str, amount: int) -> None:
+        with budget.taken(amount):
+            order.append(name)
+            inside.release()
+            leave.wait(10)
+
+    small = [threading.Thread(target=hold, args=(name, 5)) for name in ("a", "b")]
+    for thread in small:
+        thread.start()
+    assert inside.acquire(timeout=10) and inside.acquire(timeout=10)
+    large = threading.Thread(target=hold, args=("large", 1000))
+    large.start()
+    assert not inside.acquire(timeout=0.2)
+    leave.set()
+    assert inside.acquire(timeout=10)
+    for thread in (*small, large):
+        thread.join(10)
+    assert sorted(order[:2]) == ["a", "b"] and order[2] == "large"
 
 
 def test_styles_of_two_models_are_asked_for_apart(context: JobContext, tmp_path: Path) -> None:

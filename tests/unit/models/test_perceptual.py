@@ -32,6 +32,15 @@ def test_gram_does_not_depend_on_where_things_are_or_how_many() -> None:
     assert gram(features.half()).dtype == torch.float32
 
 
+def test_gram_of_a_part() -> None:
+    """Weights of any size; those of 0 and 1 cut a part out, and none at all leaves nothing."""
+    features = torch.randn(2, 4, 6, 8)
+    where = torch.zeros(2, 12, 16)
+    where[:, :, :8] = 1
+    torch.testing.assert_close(gram(features, where), gram(features[..., :4]))
+    assert gram(features, torch.zeros(2, 6, 8)).abs().max() == 0
+
+
 def test_relative_style_losses_by_hand() -> None:
     target = {"a": torch.tensor([[[3.0, 0.0], [0.0, 4.0]]]), "b": torch.tensor([[[2.0]]])}
     same = relative_style_losses(target, target)
