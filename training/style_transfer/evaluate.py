@@ -15,7 +15,9 @@ legibility Of the words that the recogniser reads right before, the part that it
 training only looked at: weights, losses and the heat floor are chosen there. For
 `print` the words are drawn in a font that is no style, for `handwriting` they are
 those of the two writers that are no styles; legibility is measured on them as well,
-though the recogniser was not made for handwriting.
+though the recogniser was not made for handwriting. `--content` crosses the domains, which
+is where the thesis's models fail (3.2.5): scene text or handwriting to print, print to
+handwriting.
 """
 
 import argparse
@@ -67,11 +69,11 @@ class Failure:
     read: str
 
 
-def load_words(model: str, part: str, data: Path) -> list[Word]:
-    """Words of a part; see the module docstring."""
-    if model == "print":
+def load_words(domain: str, part: str, data: Path) -> list[Word]:
+    """Words of a domain and a part; see the module docstring."""
+    if domain == "print":
         return drawn_words(data, 1 if part == "dev" else 2)
-    if model == "handwriting":
+    if domain == "handwriting":
         writers = list(read_iam(data).values())[WRITERS_AS_STYLES:]
         chosen = writers[:1] if part == "dev" else writers[1:]
         return [Word(read_rgb(path), text) for words in chosen for path, text in words]
@@ -237,6 +239,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", choices=MODELS, default="scene")
+    parser.add_argument("--content", choices=MODELS, help="domain of the words (default: the model's)")
     parser.add_argument("--part", choices=("dev", "held_out"), default="held_out")
     parser.add_argument("--store", type=Path, default=Path("model_store"), help="default: model_store")
     parser.add_argument("--version", type=int, help="default: the newest")
@@ -255,7 +258,7 @@ def main() -> None:
     perceptual = load_perceptual(resolve(args.store, "perceptual-vgg19"))
     styles = load_styles(args.model, args.data, args.fonts)
     by_name = {style.name: style for style in styles}
-    words = load_words(args.model, args.part, args.data)
+    words = load_words(args.content or args.model, args.part, args.data)
     random.Random(0).shuffle(words)
     floor = stored.manifest.thresholds["heat_floor"] if args.heat_floor is None else args.heat_floor
     segmenter = TextSegmenter.load(resolve(args.store, "textfcn-compact"), device="cpu", threads=args.threads)
@@ -267,6 +270,7 @@ def main() -> None:
     falls = [row["fall"] for row in style.values()]
     report: dict[str, Any] = {
         "model": f"{stored.manifest.name} {stored.manifest.version}",
+        "content": args.content or args.model,
         "part": args.part,
         "heat_floor": floor,
         "style_words": len(words[: args.style_words]),
