@@ -6,11 +6,11 @@ the convolutions are shared, and a style is nothing but one scale (gamma) and on
 (beta) for each of the 1,603 channels. Styles mix by weighted sums of their rows, and a new style
 is learned by training its two rows alone.
 
-For the end-to-end model (thesis 3.2.4) the network has a gate: a small head on the encoder's
-features that says, for each pixel, how much of the restyled picture to take, the rest being
-the input itself. The thesis lets the same network without a gate repaint the background,
-which instance normalisation makes it forget the colours of; with the gate the background
-stays exactly as it is. The loss (eq. 3.4) is the same.
+For the end-to-end model (thesis 3.2.4) the network has a gate: a small branch that says, for
+each pixel, how much of the restyled picture to take, the rest being the input itself. The
+thesis lets the same network without a gate repaint the background, which instance
+normalisation makes it forget the colours of; with the gate the background stays exactly as
+it is. The loss (eq. 3.4) is the same.
 
 A large image is computed tile by tile. The statistics of its instance normalisation are
 then taken once (`measure`) and given to every tile, so that tiles meet without seams.
@@ -25,6 +25,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from interplay.models.efficientnet_lite import (
+    EfficientNetLite,
+    EfficientNetLiteConfig,
+    freeze_statistics,
+)
 
 EPS = 1e-5
 
@@ -101,22 +107,42 @@ class UpConvolution(Convolution):
 
 
 class Gate(nn.Module):
-    """Says from the features at a quarter of the resolution which pixels are text.
+    """Says which pixels are text.
 
-    It has no instance normalisation: that would find some text in every image.
+    It looks at the image itself: the network's own features differ from style to style, and
+    instance normalisation finds some text in every image. Its backbone is that of TextFCN up to
+    stride 16, from whose weights training starts.
+
+    Attributes:
+        multiple: stride of its coarsest map.
+        halo: pixels around a tile that its inner part depends on.
     """
 
-    def __init__(self, inputs: int, width: int = 32) -> None:
-        super().__init__()
-        self.hidden = Convolution(inputs, width, 3)
-        self.score = nn.Conv2d(width, 1, 1)
-        nn.init.kaiming_normal_(self.hidden.conv.weight)
-        nn.init.constant_(self.score.bias, -2.0)  # most pixels are no text
+    multiple = 16
+    # Input pixels on each side, rounded up to the stride: stem and four stages see 73; their maps
+    # are upsampled from stride 16 to 4, filtered 3×3 and upsampled to 1.
+    halo = 112
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(N, inputs, H, W) to (N, 1, 4H, 4W) in (0, 1)."""
-        logits = self.score(F.relu(self.hidden(features)))
-        return torch.sigmoid(F.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False))
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        self.backbone = EfficientNetLite(EfficientNetLiteConfig(stages=4))
+        freeze_statistics(self.backbone)
+        channels = self.backbone.channels[1:]  # strides 4, 8 and 16
+        self.laterals = nn.ModuleList(nn.Conv2d(count, width, 1) for count in channels)
+        self.hidden = nn.Conv2d(width, width, 3, padding=1)
+        self.score = nn.Conv2d(width, 1, 1)
+        nn.init.constant_(self.score.bias, -2.0)  # most pixels are no text
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) RGB in [0, 1] to (N, 1, H, W) logits, which are 0 where text is as likely as not."""
+        maps = self.backbone((x - self.mean) / self.std)[1:]
+        above = self.laterals[-1](maps[-1])
+        for lateral, features in zip(self.laterals[-2::-1], maps[-2::-1], strict=True):
+            above = lateral(features) + F.interpolate(above, size=features.shape[-2:], mode="nearest")
+        logits = self.score(F.relu(self.hidden(F.relu(above))))
+        return F.interpolate(logits, size=x.shape[-2:], mode="bilinear", align_corners=False)
 
 
 class StyleTransformer(nn.Module):
@@ -127,8 +153,6 @@ class StyleTransformer(nn.Module):
         halo: pixels around a tile that its inner part depends on; see `tests/unit/models`.
         gamma, beta: (styles, channels) scales and shifts of all normalisations, in order.
     """
-
-    multiple = 4
 
     def __init__(self, config: StyleConfig) -> None:
         super().__init__()
@@ -149,13 +173,17 @@ class StyleTransformer(nn.Module):
                 Convolution(first, 3, 9),
             ]
         )
-        self.gate: Gate | None = Gate(third) if config.gate else None
+        self.gate: Gate | None = Gate() if config.gate else None
         layers = [*self.encoder, *self.residual, *self.decoder]
         self.channels = tuple(layer.conv.out_channels for layer in layers)
         self.gamma = nn.Parameter(torch.ones(config.styles, sum(self.channels)))
         self.beta = nn.Parameter(torch.zeros(config.styles, sum(self.channels)))
         # Input pixels on each side: 9×9, two strided 3×3, the blocks at stride 4, the way back.
         self.halo = 4 * -(-(4 + 1 + 2 + 4 * 2 * config.blocks + 4 + 2 + 4) // 4)
+        self.multiple = 4
+        if self.gate is not None:
+            self.halo = max(16 * -(-self.halo // 16), self.gate.halo)
+            self.multiple = self.gate.multiple
 
     def forward(
         self, x: torch.Tensor, weights: torch.Tensor, statistics: Statistics | None = None
@@ -163,7 +191,7 @@ class StyleTransformer(nn.Module):
         """Restyles a batch.
 
         Args:
-            x: (N, 3, H, W) RGB in [0, 1]; H and W multiples of 4 and at least 20.
+            x: (N, 3, H, W) RGB in [0, 1]; H and W multiples of `multiple` and at least 20.
             weights: (N, styles) weight of each style for each image; they need not sum to one.
             statistics: of `measure`, in place of each image's own.
 
@@ -237,11 +265,11 @@ class StyleTransformer(nn.Module):
             place += 1
             return F.relu(y, inplace=True) if relu else y
 
+        gate = None if self.gate is None or pooled is not None else torch.sigmoid(self.gate(x))
         for layer in self.encoder:
             x = normalised(layer, x, True)
         for first, second in zip(self.residual[::2], self.residual[1::2], strict=True):
             x = x + normalised(second, normalised(first, x, True), False)
-        gate = None if self.gate is None else self.gate(x)
         for layer in self.decoder[:-1]:
             x = normalised(layer, x, True)
         return torch.sigmoid(normalised(self.decoder[-1], x, False)), gate

@@ -36,4 +36,5 @@ def keep_freed_memory() -> bool:
         (_TRIM_THRESHOLD, _KEPT_BYTES),
         (_TOP_PAD, _GROWTH_BYTES),
     )
-    return all([mallopt(number, value) == 1 for number, value in options])
+    taken = [mallopt(number, value) == 1 for number, value in options]
+    return all(taken)

@@ -37,7 +37,7 @@ class StyleTransferSettings(ModelServerSettings):
         description="Longer deadlines are cut to this: the largest call takes a minute and a half.",
     )
     font: Path | None = Field(
-        None, description="Font file for drawn words; if unset, one with A to Z, digits and common signs."
+        None, description="Font file for drawn words; if unset, one with Latin, Greek and Cyrillic letters."
     )
 
     @field_validator("font")

@@ -19,6 +19,10 @@ from training.datasets.sample import Sample
 from training.style_transfer.styles import compose_page, draw_lines, scaled
 from training.text_detection.data import cut_crop, read_rgb
 
+# Part of a page's crop that must be near letters: in an empty one there is nothing to restyle, and
+# instance normalisation of something constant has gradients without bounds.
+_LEAST_INK = 0.05
+
 
 @dataclass(frozen=True)
 class ContentSources:
@@ -67,7 +71,12 @@ class ContentCrops(Dataset):
         rng = random.Random(f"style/{self.seed}/{index}")
         kind = rng.choices(self._kinds, self._weights)[0]
         image = getattr(self, f"_{kind}")(rng)
-        near = near_ink(image) if kind in ("fonts", "handwriting") else np.ones(image.shape[:2], np.uint8)
+        near = np.ones(image.shape[:2], np.uint8)
+        if kind in ("fonts", "handwriting"):
+            near = near_ink(image)
+            while near.mean() < _LEAST_INK:
+                image = getattr(self, f"_{kind}")(rng)
+                near = near_ink(image)
         return {
             "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
             "near": torch.from_numpy(near),

@@ -88,11 +88,12 @@ def load_words(domain: str, part: str, data: Path) -> list[Word]:
 
 
 def drawn_words(data: Path, seed: int, count: int = 100) -> list[Word]:
-    """Caption words in the built-in font, black on white."""
+    """Caption words in the font of drawn words, black on white, cut as closely as the real crops."""
     vocabulary = sorted(set((data / "coco_captions" / "all_captions.txt").read_text().lower().split()))
     letters_only = [word for word in vocabulary if word.isalpha() and 3 <= len(word) <= 10]
     chosen = random.Random(seed).sample(letters_only, count)
-    return [Word(draw_words(word, 40, (0, 0, 0), (255, 255, 255)).image, word) for word in chosen]
+    drawn = [draw_words(word, 40, (0, 0, 0), (255, 255, 255)).image for word in chosen]
+    return [Word(image[14:-14, 14:-14], word) for image, word in zip(drawn, chosen, strict=True)]
 
 
 def same_text(read: str, truth: str) -> bool:

@@ -74,7 +74,7 @@ def load_content(
         )
     writers = [[path for path, _ in found] for found in read_iam(data).values()]
     if model == "print":
-        weights = {"fonts": 0.6, "scenes": 0.1, "words": 0.2, "handwriting": 0.1}
+        weights = {"fonts": 0.5, "scenes": 0.1, "words": 0.3, "handwriting": 0.1}
         return (
             ContentSources(
                 scenes=pool,
@@ -86,7 +86,7 @@ def load_content(
             ),
             ContentSources(fonts=font_files[:1], vocabulary=vocabulary, weights={"fonts": 1.0}),
         )
-    weights = {"handwriting": 0.6, "fonts": 0.3, "words": 0.1}
+    weights = {"handwriting": 0.5, "fonts": 0.25, "words": 0.25}
     return (
         ContentSources(
             words=words,

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import cv2
 import torch
 from torch import nn
 
 from interplay.models.perceptual import Perceptual, content_losses, gram, relative_style_losses
 from interplay.models.style_transformer import StyleTransformer, build_style_transformer
+from interplay.predictors.style_transfer.words import ink_and_paper
 from training.style_transfer.data import ContentCrops, ContentSources
 from training.style_transfer.styles import StyleImage
 
@@ -29,6 +31,8 @@ class StyleTaskOptions:
         style_rate: of gamma and beta, which see only the crops of their style.
         content_weight: of the content loss.
         style_weights: of the style loss, by layer of the perceptual network.
+        paper_weight: of the squared distance to the style's paper far from letters, where
+            the style is not compared.
     """
 
     styles: tuple[str, ...]
@@ -38,6 +42,7 @@ class StyleTaskOptions:
     style_rate: float = 1e-2
     content_weight: float = 10.0
     style_weights: tuple[float, ...] = (1.0, 2.0, 4.0)
+    paper_weight: float = 30.0
 
 
 class StyleTask:
@@ -68,6 +73,9 @@ class StyleTask:
         self._options = options
         self.perceptual = perceptual.to(memory_format=torch.channels_last)
         self.targets = target_grams(perceptual, styles)
+        cv2.setNumThreads(1)  # data processes are forked, and would wait forever for threads of ours
+        papers = [ink_and_paper(style.image)[1] for style in styles]
+        self.papers = torch.tensor(papers, dtype=torch.float32)[..., None, None] / 255
         for row, style in enumerate(styles):
             self.model.start_with_colours(row, torch.from_numpy(style.image.copy()))
         self.dataset = ContentCrops(sources, options.size, len(styles), seed)
@@ -93,41 +101,50 @@ class StyleTask:
         """Mean loss of a batch of `ContentCrops`."""
         images, styles = as_input(batch["image"]), batch["style"]
         step = 1 if images.device.type == "cpu" else len(images)
-        content, style = [], []
+        content, style, paper = [], [], []
         for start in range(0, len(images), step):  # a CPU is faster image by image
             part, wanted = images[start : start + step], styles[start : start + step]
             parts = self.compare(model, part, wanted, batch["near"][start : start + step])
             content.append(parts[0])
             style.append(parts[1])
+            paper.append(parts[2])
         content_loss, style_losses = torch.cat(content).mean(), torch.cat(style).mean(0)
-        weights = torch.tensor(self._options.style_weights, device=images.device)
-        total = self._options.content_weight * content_loss + (weights * style_losses).sum()
+        paper_loss, options = torch.cat(paper).mean(), self._options
+        weights = torch.tensor(options.style_weights, device=images.device)
+        total = (
+            options.content_weight * content_loss
+            + (weights * style_losses).sum()
+            + options.paper_weight * paper_loss
+        )
         parts = {f"style_{i}": value.detach() for i, value in enumerate(style_losses)}
-        return total, {"content": content_loss.detach(), **parts}
+        return total, {"content": content_loss.detach(), "paper": paper_loss.detach(), **parts}
 
     def compare(
         self, model: nn.Module, images: torch.Tensor, styles: torch.Tensor, near: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Content loss (N,) and relative style losses (N, layers) of restyled images.
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Content loss (N,), relative style losses (N, layers) and paper loss (N,) of restyled images.
 
         Args:
             model: restyles.
             images: (N, 3, S, S) in [0, 1].
             styles: (N,) rows of the styles.
-            near: (N, S, S), 1 where the style is compared.
+            near: (N, S, S), 1 where the style is compared; elsewhere there is to be paper.
         """
         device = images.device
         if next(self.perceptual.parameters()).device != device:
             self.perceptual.to(device)
             self.targets = {name: value.to(device) for name, value in self.targets.items()}
+            self.papers = self.papers.to(device)
         with torch.no_grad():
             before = self.perceptual(images)
         one_hot = nn.functional.one_hot(styles, len(self.options["styles"])).to(images.dtype)
-        features = self.perceptual(model(images, one_hot))
+        restyled = model(images, one_hot)
+        features = self.perceptual(restyled)
         content = content_losses(features, before, self.perceptual.config.content)
         grams = {name: gram(features[name], near) for name in self.perceptual.config.style}
         targets = {name: value[styles] for name, value in self.targets.items()}
-        return content, relative_style_losses(grams, targets)
+        far = (restyled - self.papers[styles]).square() * (near == 0)[:, None]
+        return content, relative_style_losses(grams, targets), far.mean((1, 2, 3))
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Losses of fixed dev crops, and by how much the style loss falls from the unstyled crop."""
@@ -138,8 +155,8 @@ class StyleTask:
             item = self._dev[index]
             image, style = as_input(item["image"][None].to(device)), item["style"][None].to(device)
             near = item["near"][None].to(device)
-            content, after = self.compare(model, image, style, near)
-            _, before = self.compare(lambda x, _: x, image, style, near)
+            content, after, _ = self.compare(model, image, style, near)
+            _, before, _ = self.compare(lambda x, _: x, image, style, near)
             totals += torch.stack([content[0], after.sum(), before.sum()]).cpu()
         content, after, before = (totals / count).tolist()
         return {"content": content, "style": after, "style_fall": 1 - after / before}

@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--size", type=int, help="side of the crops")
     parser.add_argument("--content-weight", type=float)
+    parser.add_argument("--paper-weight", type=float)
     parser.add_argument("--style-weights", type=float, nargs="+")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--precision", choices=("bf16", "fp32"), default="fp32")
@@ -69,6 +70,7 @@ def main() -> None:
         "batch_size": args.batch_size,
         "size": args.size,
         "content_weight": args.content_weight,
+        "paper_weight": args.paper_weight,
         "style_weights": tuple(args.style_weights) if args.style_weights else None,
     }
     options = replace(options, **{key: value for key, value in given.items() if value is not None})

@@ -59,14 +59,16 @@ def read_augmented(folder: Path, variants: int) -> list[Sample]:
     return samples
 
 
-def train_one(samples: list[Sample], steps: int, size: int, batch: int, seed: int, out: Path) -> Path:
+def train_one(
+    samples: list[Sample], steps: int, size: int, batch: int, seed: int, out: Path, precision: str = "fp32"
+) -> Path:
     """Trains one TextFCN; returns its last checkpoint."""
     crops = CropSettings(size=size, real_share=1.0, synthetic_share=0.0)
     options = replace(TextTaskOptions(), crops=crops, batch_size=batch)
     task = TextTask(options, CropSources(samples), CropSources(), seed)
     config = EngineConfig(
         out=out, steps=steps, warmup_steps=30, evaluate_every=steps, checkpoint_every=100, keep=1, seed=seed,
-        ema_decay=0.98,
+        ema_decay=0.98, precision=precision,
     )  # fmt: skip
     return train(task, config)
 
@@ -95,7 +97,8 @@ def run(args: argparse.Namespace) -> None:
             result = folder / "score.json"
             if not result.is_file():
                 samples = read_augmented(args.augmented, variants)
-                checkpoint = train_one(samples, args.steps, args.size, args.batch_size, seed, folder)
+                sizes = args.steps, args.size, args.batch_size
+                checkpoint = train_one(samples, *sizes, seed, folder, args.precision)
                 result.write_text(json.dumps(score(checkpoint, held_out)))
             rows.append({"variants": variants, "seed": seed, **json.loads(result.read_text())})
             print(rows[-1], flush=True)
@@ -132,6 +135,9 @@ def main() -> None:
     runs.add_argument("--size", type=int, default=320, help="side of the crops")
     runs.add_argument("--batch-size", type=int, default=4)
     runs.add_argument("--seeds", type=int, default=3)
+    runs.add_argument(
+        "--precision", choices=("bf16", "fp32"), default="fp32", help="bf16 where the processor has it"
+    )
     runs.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     if args.command == "subset":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 
 import cv2
@@ -21,6 +22,8 @@ from interplay.types import Image
 
 Colour = tuple[float, float, float]
 Mask = NDArray[np.float32]
+
+_SOURCE_SANS = str(files("font_source_sans_pro") / "files" / "SourceSansPro-Semibold.ttf")
 
 # Height to which a region is brought for restyling; the styles' strokes are of that scale.
 _REGION_HEIGHT = 64
@@ -44,14 +47,14 @@ class DrawnWords:
     coverage: Mask
 
 
-def load_font(file: Path | None, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """A font of a size in pixels: the file's, or Pillow's own (A to Z, digits, common signs)."""
-    return _load_font(None if file is None else str(file), size)
+def load_font(file: Path | None, size: int) -> ImageFont.FreeTypeFont:
+    """A font of a size in pixels: the file's, or Source Sans Pro (Latin, Greek and Cyrillic letters)."""
+    return _load_font(_SOURCE_SANS if file is None else str(file), size)
 
 
 @lru_cache(maxsize=64)
-def _load_font(file: str | None, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size) if file is None else ImageFont.truetype(file, size)
+def _load_font(file: str, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(file, size)
 
 
 def check_letters(text: str, font: Path | None, field: str = "text") -> None:
@@ -61,7 +64,6 @@ def check_letters(text: str, font: Path | None, field: str = "text") -> None:
         InvalidParameter: Names them.
     """
     face = load_font(font, 24)
-    assert isinstance(face, ImageFont.FreeTypeFont), "Pillow comes with FreeType"
     missing = bytes(face.getmask("\U0010fffe"))
     unknown = sorted(
         {letter for letter in text if letter not in " \n" and bytes(face.getmask(letter)) == missing}
@@ -81,7 +83,7 @@ def draw_words(
         line_height: From the top of the tallest to the bottom of the deepest letter, in pixels.
         ink: Colour of the letters, RGB 0 to 255.
         paper: Colour around them.
-        font: Font file; Pillow's own if None.
+        font: Font file; Source Sans Pro if None.
     """
     coverage = letters(text, line_height, font)
     margin = line_height // 2
@@ -155,7 +157,7 @@ def prepare_region(
         quad: (4, 2) corners in pixels, clockwise from where reading starts.
         text: One line.
         heat: (H, W) uint8 text probability of the photo, which helps to tell ink from paper.
-        font: Font file; Pillow's own if None.
+        font: Font file; Source Sans Pro if None.
     """
     sides = np.linalg.norm(np.roll(quad, -1, axis=0) - quad, axis=1)
     wide, tall = max(2.0, (sides[0] + sides[2]) / 2), max(2.0, (sides[1] + sides[3]) / 2)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from interplay.models.style_transformer import build_style_transformer
+from interplay.models.textfcn import build_textfcn
 from training.datasets.sample import Sample, WordLabel
 from training.engine import EngineConfig, train
 from training.style_transfer import distill
@@ -61,9 +62,19 @@ def teacher() -> dict[str, torch.Tensor]:
     return network.state_dict()
 
 
-def make_task(teacher: dict[str, torch.Tensor], sample: Sample, **changes: object) -> DistillTask:
+@pytest.fixture(scope="module")
+def detector() -> dict[str, torch.Tensor]:
+    torch.manual_seed(6)
+    return build_textfcn({"preset": "compact"}).state_dict()
+
+
+Weights = dict[str, torch.Tensor]
+
+
+def make_task(teacher: Weights, detector: Weights, sample: Sample, **changes: object) -> DistillTask:
     torch.manual_seed(0)
-    return DistillTask(replace(OPTIONS, **changes), teacher, [sample], [sample], [], 0)  # type: ignore[arg-type]
+    options = replace(OPTIONS, **changes)  # type: ignore[arg-type]
+    return DistillTask(options, teacher, detector, [sample], [sample], [], 0)
 
 
 def test_masks_move_with_the_picture(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,8 +121,8 @@ def test_no_text_at_all_is_refused(text_free: Path) -> None:
         MaskedCrops([], [text_free], OPTIONS, seed=0)
 
 
-def test_loss_of_eq_3_4_by_hand(sample: Sample, teacher: dict[str, torch.Tensor]) -> None:
-    task = make_task(teacher, sample)
+def test_loss_of_eq_3_4_by_hand(sample: Sample, teacher: Weights, detector: Weights) -> None:
+    task = make_task(teacher, detector, sample, restyled=2, gate_weight=0.0)
     torch.manual_seed(1)
     images = torch.randint(0, 256, (2, 3, 24, 24), dtype=torch.uint8)
     mask = torch.randint(0, 3, (2, 24, 24), dtype=torch.uint8)
@@ -140,20 +151,20 @@ def test_loss_of_eq_3_4_by_hand(sample: Sample, teacher: dict[str, torch.Tensor]
                 elif mask[n, row, column] == BACKGROUND:  # λ2 ‖η(c) - c‖²
                     background += 1.0 * float((answer[pixel] - x[pixel]).square().sum())
                     weight += 1.0 * 3
-    assert float(total) == pytest.approx((text + background) / weight, rel=1e-4)
+    assert total.item() == pytest.approx((text + background) / weight, rel=1e-4)
     assert float(parts["text"]) == pytest.approx(text / weight, rel=1e-4)
     assert float(parts["background"]) == pytest.approx(background / weight, rel=1e-4)
     answer = answer.clone()
     answer[(mask == IGNORED)[:, None].expand_as(answer)] = 99.0
     torch.testing.assert_close(task.loss(model, batch)[0], total)  # type: ignore[arg-type]
     only_ignored = {**batch, "mask": torch.full_like(mask, IGNORED)}
-    assert float(task.loss(model, only_ignored)[0]) == 0.0  # type: ignore[arg-type]
+    assert task.loss(model, only_ignored)[0].item() == 0.0  # type: ignore[arg-type]
 
 
 def test_the_student_starts_as_the_teacher_with_a_gate(
-    sample: Sample, teacher: dict[str, torch.Tensor]
+    sample: Sample, teacher: Weights, detector: Weights
 ) -> None:
-    task = make_task(teacher, sample)
+    task = make_task(teacher, detector, sample)
     x, weights = torch.rand(1, 3, 24, 24), torch.tensor([[0.0, 1.0]])
     with torch.inference_mode():
         styled, gate = task.model.parts(x, weights)
@@ -161,14 +172,41 @@ def test_the_student_starts_as_the_teacher_with_a_gate(
     assert gate is not None
     others, gates = task.parameter_groups()
     assert (others["lr"], gates["lr"]) == (OPTIONS.rate, OPTIONS.gate_rate)
-    assert len(gates["params"]) == 4
-    assert len(others["params"]) + 4 == len(list(task.model.parameters()))
+    found = {id(parameter) for parameter in gates["params"]}
+    assert found == {id(p) for name, p in task.model.named_parameters() if name.startswith("gate.")}
+    assert len(others["params"]) + len(found) == len(list(task.model.parameters()))
+    stem = task.model.gate.backbone.stem.conv.weight  # type: ignore[union-attr]
+    torch.testing.assert_close(stem, detector["backbone.stem.conv.weight"])
+
+
+def test_the_gate_is_told_what_is_text_on_every_crop(
+    sample: Sample, teacher: Weights, detector: Weights
+) -> None:
+    """Cross entropy over all crops but doubtful words; only the first crop is restyled."""
+    task = make_task(teacher, detector, sample, restyled=1, gate_weight=2.0)
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    mask = torch.randint(0, 3, (3, 32, 32), dtype=torch.uint8)
+    batch = {"image": images, "mask": mask, "style": torch.tensor([0, 1, 0])}
+    seen = []
+
+    def model(x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        seen.append(weights.tolist())
+        return x
+
+    total, parts = task.loss(model, batch)  # type: ignore[arg-type]
+    assert seen == [[[1.0, 0.0]]]
+    with torch.no_grad():
+        p = torch.sigmoid(task.model.gate(as_input(images)))[:, 0]  # type: ignore[misc]
+    each = torch.where(mask == TEXT, -p.log(), -(1 - p).log())
+    expected = (each * (mask != IGNORED)).mean()
+    torch.testing.assert_close(parts["gate"], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(total.detach(), parts["text"] + parts["background"] + 2 * expected)
 
 
 def test_a_few_steps_leave_the_teacher_as_it_is(
-    sample: Sample, teacher: dict[str, torch.Tensor], tmp_path: Path
+    sample: Sample, teacher: Weights, detector: Weights, tmp_path: Path
 ) -> None:
-    task = make_task(teacher, sample)
+    task = make_task(teacher, detector, sample)
     config = EngineConfig(
         out=tmp_path / "run", steps=3, warmup_steps=1, precision="fp32", device="cpu", workers=0,
         weight_decay=0.0, checkpoint_every=100, evaluate_every=100, log_every=1,
@@ -197,9 +235,9 @@ class Perfect(nn.Module):
 
 
 def test_what_is_reported(
-    sample: Sample, teacher: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+    sample: Sample, teacher: Weights, detector: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = make_task(teacher, sample)
+    task = make_task(teacher, detector, sample)
     with torch.inference_mode():
         metrics = task.evaluate(task.model)
     assert set(metrics) == {"text_rmse", "background_rmse", "gate_precision", "gate_recall"}
@@ -214,10 +252,10 @@ def test_what_is_reported(
 
 
 def test_the_digest_tells_what_was_trained_on(
-    sample: Sample, text_free: Path, teacher: dict[str, torch.Tensor]
+    sample: Sample, text_free: Path, teacher: Weights, detector: Weights
 ) -> None:
     def digest(samples: list[Sample], photos: list[Path]) -> str:
-        return DistillTask(OPTIONS, teacher, samples, [sample], photos, 0).data_digest
+        return DistillTask(OPTIONS, teacher, detector, samples, [sample], photos, 0).data_digest
 
     doubted = Sample(sample.image, tuple(replace(word, legible=False) for word in sample.words))
     found = [

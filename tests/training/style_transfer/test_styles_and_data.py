@@ -229,9 +229,9 @@ def test_pages_are_compared_near_letters_alone(sources: ContentSources) -> None:
     only = replace(sources, weights={"fonts": 1.0})
     items = [ContentCrops(only, 96, 2, 0)[index] for index in range(30)]
     shares = [float(item["near"].float().mean()) for item in items]
-    assert min(shares) < 0.4 and max(shares) > 0.8
+    assert 0.05 <= min(shares) < 0.4 and max(shares) > 0.8
     for item in items:
-        assert item["near"].shape == (96, 96) and item["near"].unique().tolist() in ([0, 1], [1], [0])
+        assert item["near"].shape == (96, 96) and item["near"].unique().tolist() in ([0, 1], [1])
         far = item["image"].float().mean(0)[item["near"] == 0]
         assert far.numel() == 0 or float(far.max() - far.min()) < 60  # paper, and no ink
     words = ContentCrops(replace(sources, weights={"words": 1.0}), 96, 2, 0)[0]

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from interplay.models.perceptual import gram
+from interplay.predictors.style_transfer.words import ink_and_paper
 from tests.style_models import random_perceptual
 from training.checkpoints import latest_checkpoint
 from training.engine import EngineConfig, train
@@ -95,12 +96,13 @@ def test_the_loss_is_the_weighted_sum_of_its_parts(styles: list[StyleImage], con
     task = make_task(styles, content)
     total, parts = task.loss(task.model, batch(task))
     assert total.requires_grad and total.isfinite()
-    assert set(parts) == {"content", "style_0", "style_1", "style_2"}
+    assert set(parts) == {"content", "paper", "style_0", "style_1", "style_2"}
     expected = (
         OPTIONS.content_weight * parts["content"]
         + parts["style_0"]
         + 2 * parts["style_1"]
         + 4 * parts["style_2"]
+        + OPTIONS.paper_weight * parts["paper"]
     )
     torch.testing.assert_close(total.detach(), expected)
     assert all(not part.requires_grad for part in parts.values())
@@ -142,6 +144,23 @@ def test_style_is_compared_where_it_counts(styles: list[StyleImage], content: Co
     for near, same in ((left, True), (torch.ones_like(left), False)):
         before, after = (task.compare(model, picture, row, near)[1] for model in (lambda x, _: x, spoil))
         assert torch.allclose(before, after, rtol=1e-3) == same
+
+
+def test_far_from_letters_there_is_to_be_the_style_s_paper(
+    styles: list[StyleImage], content: ContentSources
+) -> None:
+    """The mean squared distance to the style's paper colour, over what is far; nothing for what is near."""
+    task = make_task(styles, content)
+    picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    near = torch.ones(1, 64, 64)
+    near[:, :, 32:] = 0
+    for row, style in enumerate(styles):
+        paper = torch.tensor(ink_and_paper(style.image)[1], dtype=torch.float32).view(1, 3, 1, 1) / 255
+        expected = (picture - paper)[..., 32:].square().mean() / 2
+        found = task.compare(lambda x, _: x, picture, torch.tensor([row]), near)[2]
+        torch.testing.assert_close(found[0], expected)
+        spotless = torch.where(near[:, None] == 0, paper, picture)
+        assert float(task.compare(lambda x, _: x, spotless, torch.tensor([row]), near)[2]) < 1e-9
 
 
 def test_the_model_is_told_the_style(styles: list[StyleImage], content: ContentSources) -> None:

@@ -22,7 +22,8 @@ def lively(network: StyleTransformer) -> StyleTransformer:
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight)
-            nn.init.normal_(layer.bias, std=0.1)
+            if layer.bias is not None:
+                nn.init.normal_(layer.bias, std=0.1)
     return network.double()
 
 
@@ -180,8 +181,9 @@ def test_parts_are_measured_as_if_they_were_one_picture() -> None:
 @pytest.mark.parametrize("blocks, gate", [(0, False), (1, True), (5, False), (5, True)])
 def test_inside_its_halo_a_tile_is_the_picture(blocks: int, gate: bool) -> None:
     network = lively(random_network(2, gate=gate, blocks=blocks))
-    start, stop = network.halo + 4, network.halo + 20
-    x = picture(stop + network.halo + 4, stop + network.halo + 8)
+    step = network.multiple
+    start, stop = network.halo + step, network.halo + 5 * step
+    x = picture(stop + network.halo + step, stop + network.halo + 2 * step)
     weights = torch.tensor([[0.6, 0.7]], dtype=torch.float64)
 
     def difference(halo: int) -> float:
@@ -194,7 +196,7 @@ def test_inside_its_halo_a_tile_is_the_picture(blocks: int, gate: bool) -> None:
         whole = network(x, weights, statistics)
         assert network.halo % network.multiple == 0
         assert difference(network.halo) < 1e-12
-        assert difference(network.halo - 8) > 1e-6  # it is no wider than it has to be, by much
+        assert difference(network.halo - 2 * step) > 1e-6  # it is no wider than it has to be, by much
 
 
 def test_at_the_picture_s_border_a_tile_needs_no_halo() -> None:

@@ -39,7 +39,9 @@ thread.join()
 
 
 def faults(how: str) -> int:
-    answer = subprocess.run([sys.executable, "-c", _PROGRAM, how], capture_output=True, text=True, timeout=120)
+    answer = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, how], capture_output=True, text=True, timeout=120
+    )
     assert answer.returncode == 0, answer.stderr
     return int(answer.stdout)
 
