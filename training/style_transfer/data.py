@@ -110,7 +110,10 @@ class ContentCrops(Dataset):
             rng, list(rng.choice(self.sources.handwriting)), 2 * self.size, round(1.3 * self.size)
         )
         if rng.random() < 0.5:  # a word or two alone
-            bottom, right = rng.randint(40, self.size // 2), rng.randint(60, self.size)
+            bottom, right = (
+                rng.randint(self.size // 4, self.size // 2),
+                rng.randint(self.size // 3, self.size),
+            )
             page = on_paper(rng, page[:bottom, :right], self.size)
         return random_square(rng, page, self.size)
 

@@ -151,7 +151,7 @@ def test_mask_says_how_much_to_take(size: tuple[int, int]) -> None:
 
 
 def test_gate_leaves_closed_pixels_to_the_bit() -> None:
-    stylist, image = make("selective"), photo(112, 140)
+    stylist, image = make("selective"), photo(112, 144)
     network = stylist._model.gate
     assert network is not None
     with torch.no_grad():  # logits about 0, far enough apart
