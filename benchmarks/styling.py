@@ -25,6 +25,7 @@ from benchmarks.report import machine, print_table, write
 from interplay.models.style_transformer import StyleTransformer, build_style_transformer
 from interplay.predictors.device import choose_dtype
 from interplay.predictors.style_transfer.stylist import StyleItem, Stylist
+from interplay.serving.memory import keep_freed_memory
 from interplay.settings import REPOSITORY_ROOT, available_cores
 from interplay.store import StoredModel, resolve
 
@@ -96,8 +97,13 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--model-store", type=Path, default=REPOSITORY_ROOT / "model_store")
+    parser.add_argument(
+        "--plain-memory", action="store_true", help="do not keep freed memory, as the server does"
+    )
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    if not arguments.plain_memory:
+        keep_freed_memory()
     stored = resolve(arguments.model_store, "style-scene")
     torch.set_num_threads(available_cores())
     variants: dict[str, Variant | None] = {
