@@ -15,8 +15,8 @@ def keep_freed_memory() -> bool:
     """Have the C library keep freed memory for the next layer, and not give it back each time.
 
     A layer's output for a photo is some hundred megabytes. By default each is mapped anew and
-    every page of it faults on first use, which costs a fifth to a quarter of restyling a photo
-    (``benchmarks.styling``). The process stays as large as its largest photo made it.
+    every page of it faults on first use (``benchmarks.styling --plain-memory`` shows what that
+    costs). The process stays as large as its largest photo made it.
 
     Call it before threads are started: those that run already keep their own pools.
 

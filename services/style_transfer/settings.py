@@ -26,7 +26,9 @@ class StyleTransferSettings(ModelServerSettings):
         "text is found there.",
     )
     max_image_pixels: int = Field(
-        12_000_000, ge=1, description="Largest image, width times height: half a minute's work on two cores."
+        12_000_000,
+        ge=1,
+        description="Largest image, width times height: almost a minute's work on two cores.",
     )
     max_styled_pixels: int = Field(
         24_000_000, ge=1, description="Pixels of an image times the results asked for in one call."

@@ -7,8 +7,8 @@ transformer φ. The student η sees the photo alone; inside words it is to give 
 gives, elsewhere the photo itself. Three deviations from the thesis, all because a CPU has
 to do: η has a gate (see `interplay.models.style_transformer`); it starts from φ's weights
 and its gate from TextFCN's backbone, where the thesis starts at random; and the gate is
-also told directly what is text, on more crops than are restyled, because restyling costs
-fifty times as much.
+also told directly what is text, on more crops than are restyled: it is the smaller part of
+the work.
 """
 
 import argparse

@@ -30,9 +30,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from tqdm import tqdm
 
+from interplay.media.draw import contact_sheet
 from interplay.models.perceptual import Perceptual, gram, relative_style_losses
 from interplay.predictors.style_transfer.describer import load_perceptual
 from interplay.predictors.style_transfer.masks import blend, heat_mask
@@ -200,23 +201,12 @@ def measure_legibility(
     return report, failures
 
 
-def failure_sheet(failures: Sequence[Failure], columns: int = 4, rows: int = 10) -> Image.Image:
-    """Words before and after restyling, drawn at random from those that were not read any more."""
-    width, height, caption = 150, 56, 14
-    cell = (2 * width + 12, height + caption + 8)
-    sheet = Image.new("RGB", (columns * cell[0], rows * cell[1]), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
-    chosen = random.Random(0).sample(list(failures), min(columns * rows, len(failures)))
-    for number, failure in enumerate(chosen):
-        left, top = number % columns * cell[0], number // columns * cell[1]
-        pen.text((left, top), f"{failure.style}: {failure.word.text} read as {failure.read}", "black", font)
-        for side, image in enumerate((failure.word.image, failure.styled)):
-            picture = Image.fromarray(image)
-            picture.thumbnail((width, height))
-            factor = min(width / picture.width, height / picture.height)
-            picture = picture.resize((round(picture.width * factor), round(picture.height * factor)))
-            sheet.paste(picture, (left + side * (width + 4), top + caption))
-    return sheet
+def failure_sheet(failures: Sequence[Failure], most: int = 48) -> np.ndarray:
+    """Words above what was made of them, drawn at random from those that were not read any more."""
+    chosen = random.Random(0).sample(list(failures), min(most, len(failures)))
+    pairs = [np.vstack([scaled(image, 64) for image in (one.word.image, one.styled)]) for one in chosen]
+    captions = [f"{one.style}: {one.word.text} read as {one.read}" for one in chosen]
+    return contact_sheet(pairs, captions)
 
 
 def styles_table(report: dict[str, Any]) -> str:
@@ -284,7 +274,10 @@ def main() -> None:
     if args.table:
         args.table.write_text(styles_table(report))
     if args.failures:
-        failure_sheet(failures).save(args.failures)
+        if failures:
+            Image.fromarray(failure_sheet(failures)).save(args.failures)
+        else:
+            print(f"every word is still read in every style: {args.failures} is not written")
     print(json.dumps({key: value for key, value in report.items() if key not in ("style",)}, indent=1))
 
 

@@ -107,7 +107,7 @@ def test_legibility_of_both_modes() -> None:
     assert report["restyled_area"] == 0.25
     found = [(failure.style, failure.word.text, failure.read) for failure in failures]
     assert found == [("dark", "WORD-200", "word 120"), ("pale", "WORD-200", "word 130")]
-    assert failure_sheet(failures, 1, 1).size == (312, 78)
+    assert failure_sheet(failures).shape == (234, 424, 3) and failure_sheet(failures, 1).shape[1] == 216
     above, none = measure_legibility(stylist, segmenter, reader, words, 0.8)
     assert above["restyled_area"] == 0.0 and above["selective"]["by_style"]["dark"] == 1.0
     assert none == []
