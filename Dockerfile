@@ -10,6 +10,7 @@
 FROM python:3.11-slim-bookworm AS base
 ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    GRPC_VERBOSITY=ERROR \
     PYTHONPATH=/app \
     PATH=/venv/bin:$PATH
 RUN groupadd --gid 1000 interplay \

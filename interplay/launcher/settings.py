@@ -57,5 +57,9 @@ def browsable_host(host: str) -> str:
 
 
 def child_environment(changes: dict[str, str]) -> dict[str, str]:
-    """Environment of a part: this process's own with the part's variables set."""
-    return {**os.environ, **changes}
+    """Environment of a part: this process's own with the part's variables set.
+
+    gRPC's library writes notices (another server's end) past Python's logging, in a form of its own;
+    unless ``GRPC_VERBOSITY`` says otherwise it writes errors alone, so that logs stay JSON lines.
+    """
+    return {"GRPC_VERBOSITY": "ERROR", **os.environ, **changes}

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from interplay.media.images import decode
 from interplay.predictors.style_transfer.stylist import Stylist
 from interplay.predictors.style_transfer.words import draw_words
 from interplay.store import resolve
@@ -43,3 +44,25 @@ def test_a_restyled_word_takes_the_colours_of_its_style(style: str, more: int, l
     ground = np.median(styled[near], axis=0)
     assert ground[more] - ground[less] > 60
     assert np.median(styled[plain.coverage > 0.9], axis=0).min() > 220
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "name, style, mean, spread",
+    [
+        ("style-scene", "lime-outline", (135.4, 158.6, 114.3), (35.5, 40.7, 38.5)),
+        ("style-print", "lobster", (211.2, 210.2, 210.2), (77.9, 78.8, 78.8)),
+        ("style-handwriting", "writer-3", (241.6, 242.0, 242.2), (31.3, 30.9, 31.8)),
+        ("style-selective", "lime-outline", (106.3, 96.5, 86.4), (57.0, 46.9, 46.6)),
+    ],
+)
+def test_style_models_give_their_golden_output(
+    name: str, style: str, mean: tuple[float, ...], spread: tuple[float, ...], dtype: str
+) -> None:
+    """The sign of the README's photo through shipped version 1; a new version gets figures of its own."""
+    photo = decode((REPOSITORY_ROOT / "examples" / "street.jpg").read_bytes())[300:460, 120:440]
+    styled = Stylist.load(resolve(STORE, name), device="cpu", dtype=dtype).stylize(photo, {style: 1.0})
+    assert styled.mean(axis=(0, 1)) == pytest.approx(mean, abs=0.5)
+    assert styled.std(axis=(0, 1)) == pytest.approx(spread, abs=0.5)
+    if name == "style-selective":  # what the gate leaves alone
+        assert np.mean((styled != photo).any(axis=-1)) == pytest.approx(0.48, abs=0.02)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from interplay.capabilities import get_capability
 from interplay.launcher.ports import free_port
+from interplay.launcher.settings import child_environment
 from interplay.rpc.clients import SyncModelServerClient
 from tests.conftest import REPOSITORY_ROOT, wait_until
 
@@ -41,14 +41,11 @@ class StyleTransferProcess:
             **settings,
         }
         environment = {f"INTERPLAY_{name.upper()}": str(value) for name, value in values.items()}
-        environment["GRPC_VERBOSITY"] = (
-            "ERROR"  # its library tells of other servers' ends in lines of its own
-        )
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", CAPABILITY.module],
                 cwd=REPOSITORY_ROOT,
-                env={**os.environ, **environment},
+                env=child_environment(environment),
                 stdout=log,
                 stderr=log,
             )
