@@ -19,6 +19,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 from safetensors.torch import load_file
 
@@ -88,6 +89,7 @@ def score(checkpoint: Path, held_out: list[Sample]) -> dict[str, float]:
 
 def run(args: argparse.Namespace) -> None:
     """All runs that have no result yet, then the table."""
+    cv2.setNumThreads(1)  # data processes are forked after a scoring, and would wait forever for its threads
     args.out.mkdir(parents=True, exist_ok=True)
     held_out = load_part("held_out", args.data)
     rows = []
