@@ -1,0 +1,1 @@
+"""Vector indexes on Qdrant: embedded shards (Qdrant Edge) or a Qdrant server, one filter language."""

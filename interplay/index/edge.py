@@ -1,0 +1,160 @@
+"""An embedded index: one Qdrant Edge shard in a folder, owned by one process.
+
+The write-ahead log is on: a process killed in the middle of an upsert loses nothing that was
+acknowledged. Searches count the filter's matches first (`SearchPlan`), since HNSW under a filter misses
+results silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import qdrant_edge as qe
+from numpy.typing import NDArray
+
+from interplay.index.conditions import Names, conditions
+from interplay.index.entries import Entry, Filter, Hit, Hits, point_id
+from interplay.index.plan import DEFAULT_PLAN, SearchPlan
+
+_NAMES = Names(
+    filter=qe.Filter,
+    field=qe.FieldCondition,
+    value=qe.MatchValue,
+    any_of=qe.MatchAny,
+    text=qe.MatchText,
+    circle=qe.GeoRadius,
+    box=qe.GeoBoundingBox,
+    point=qe.GeoPoint,
+    times=qe.RangeDateTime,
+    ids=lambda ids: qe.HasIdCondition(set(ids)),
+)
+_FIELD_INDEXES: dict[str, qe.PayloadSchemaType | qe.TextIndexParams] = {
+    "tags": qe.PayloadSchemaType.Keyword,
+    "caption": qe.TextIndexParams(tokenizer=qe.TokenizerType.Multilingual, lowercase=True),
+    "time": qe.PayloadSchemaType.Datetime,
+    "place": qe.PayloadSchemaType.Geo,
+    "origin": qe.PayloadSchemaType.Keyword,
+}
+
+
+class EdgeIndex:
+    """One generation of an embedded index. Searches may run on several threads, one write at a time.
+
+    Args:
+        folder: Of the shard; made if it does not exist.
+        dimension: Of the vectors.
+        plan: When to scan and when to use the graph.
+
+    Raises:
+        RuntimeError: Another process has the shard open, or it has another dimension.
+    """
+
+    def __init__(self, folder: Path, dimension: int, plan: SearchPlan = DEFAULT_PLAN) -> None:
+        self.dimension = dimension
+        self._plan = plan
+        config = qe.EdgeConfig(
+            vectors=qe.EdgeVectorParams(size=dimension, distance=qe.Distance.Cosine),
+            hnsw_config=qe.HnswIndexConfig(
+                m=plan.m, ef_construct=plan.ef_construct, full_scan_threshold=plan.full_scan_kb
+            ),
+            quantization_config=qe.ScalarQuantizationConfig(type=qe.ScalarType.Int8, always_ram=True),
+            optimizers=qe.EdgeOptimizersConfig(default_segment_number=1),
+            wal_enabled=True,
+        )
+        if folder.is_dir() and any(folder.iterdir()):
+            self._shard = qe.EdgeShard.load(str(folder), config)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._shard = qe.EdgeShard.create(str(folder), config)
+            for field, schema in _FIELD_INDEXES.items():
+                self._shard.update(qe.UpdateOperation.create_field_index(field, schema))
+
+    def upsert(self, entries: Sequence[Entry]) -> None:
+        """Add entries, or replace those with the same id."""
+        points = [qe.Point(point_id(e.id), e.vector.tolist(), e.payload()) for e in entries]
+        self._shard.update(qe.UpdateOperation.upsert_points(points))
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Remove entries; returns how many there were."""
+        there = self.get(ids)
+        self._shard.update(qe.UpdateOperation.delete_points([point_id(i) for i in ids]))
+        return len(there)
+
+    def get(self, ids: Sequence[str]) -> list[Entry]:
+        """The entries with these ids that exist, vectors included."""
+        records = self._shard.retrieve([point_id(i) for i in ids], with_payload=True, with_vector=True)
+        return [_entry(record) for record in records]
+
+    def search(
+        self, vector: NDArray[np.float32], limit: int, *, offset: int = 0, wanted: Filter | None = None
+    ) -> Hits:
+        """Entries nearest to a vector, by cosine.
+
+        Args:
+            vector: (D,) float32.
+            limit: How many.
+            offset: How many of the best to leave out.
+            wanted: Which entries count.
+        """
+        filters = conditions(wanted or Filter(), _NAMES)
+        candidates = self.count(wanted)
+        exact = self._plan.scan(candidates, filtered=filters is not None)
+        params = qe.SearchParams(
+            exact=exact,
+            hnsw_ef=None if exact else self._plan.ef(limit + offset, filtered=filters is not None),
+            quantization=qe.QuantizationSearchParams(
+                ignore=exact, rescore=True, oversampling=self._plan.oversampling
+            ),
+        )
+        found = self._shard.search(
+            qe.SearchRequest(
+                query=qe.Query.Nearest(vector.tolist()),
+                limit=limit,
+                offset=offset,
+                filter=filters,
+                params=params,
+                with_payload=True,
+            )
+        )
+        hits = tuple(Hit(Entry.from_payload(point.payload or {}), float(point.score)) for point in found)
+        return Hits(hits, exact, candidates)
+
+    def scroll(self, wanted: Filter | None = None, page: int = 256) -> Iterator[Entry]:
+        """All entries, vectors included."""
+        filters, offset = conditions(wanted or Filter(), _NAMES), None
+        while True:
+            records, offset = self._shard.scroll(
+                qe.ScrollRequest(
+                    offset=offset, limit=page, filter=filters, with_payload=True, with_vector=True
+                )
+            )
+            yield from (_entry(record) for record in records)
+            if offset is None:
+                return
+
+    def count(self, wanted: Filter | None = None) -> int:
+        """How many entries pass a filter."""
+        filters = conditions(wanted or Filter(), _NAMES)
+        if filters is None:
+            return self._shard.info().points_count
+        return self._shard.count(qe.CountRequest(exact=True, filter=filters))
+
+    def optimize(self) -> None:
+        """Build the graph and merge segments; blocks until done."""
+        self._shard.optimize()
+
+    def flush(self) -> None:
+        """Write everything to disk."""
+        self._shard.flush()
+
+    def close(self) -> None:
+        """Flush and let go of the folder."""
+        self._shard.flush()
+        self._shard.close()
+
+
+def _entry(record: Any) -> Entry:
+    return Entry.from_payload(record.payload or {}, record.vector)

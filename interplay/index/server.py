@@ -1,0 +1,159 @@
+"""An index on a Qdrant server or cluster: one collection.
+
+The same settings, filters and search plan as the embedded index; the contract tests run both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qdrant_client import QdrantClient, models
+
+from interplay.index.conditions import Names, conditions
+from interplay.index.entries import Entry, Filter, Hit, Hits, point_id
+from interplay.index.plan import DEFAULT_PLAN, SearchPlan
+
+_NAMES = Names(
+    filter=models.Filter,
+    field=models.FieldCondition,
+    value=models.MatchValue,
+    any_of=models.MatchAny,
+    text=models.MatchText,
+    circle=models.GeoRadius,
+    box=models.GeoBoundingBox,
+    point=models.GeoPoint,
+    times=models.DatetimeRange,
+    ids=lambda ids: models.HasIdCondition(has_id=list(ids)),
+)
+_FIELD_INDEXES: dict[str, models.PayloadSchemaType | models.TextIndexParams] = {
+    "tags": models.PayloadSchemaType.KEYWORD,
+    "caption": models.TextIndexParams(
+        type=models.TextIndexType.TEXT, tokenizer=models.TokenizerType.MULTILINGUAL, lowercase=True
+    ),
+    "time": models.PayloadSchemaType.DATETIME,
+    "place": models.PayloadSchemaType.GEO,
+    "origin": models.PayloadSchemaType.KEYWORD,
+}
+
+
+class ServerIndex:
+    """One generation of an index on a server.
+
+    Args:
+        client: Connected client.
+        collection: Its collection, or an alias of it.
+        dimension: Of the vectors.
+        plan: When to scan and when to use the graph.
+        facts: Make the collection, and keep these with it; None where it exists.
+    """
+
+    def __init__(
+        self,
+        client: QdrantClient,
+        collection: str,
+        dimension: int,
+        plan: SearchPlan = DEFAULT_PLAN,
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        self.dimension = dimension
+        self.collection = collection
+        self._client = client
+        self._plan = plan
+        if facts is None:
+            return  # it exists
+        client.create_collection(
+            collection,
+            vectors_config=models.VectorParams(size=dimension, distance=models.Distance.COSINE),
+            hnsw_config=models.HnswConfigDiff(
+                m=plan.m, ef_construct=plan.ef_construct, full_scan_threshold=plan.full_scan_kb
+            ),
+            quantization_config=models.ScalarQuantization(
+                scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
+            ),
+            metadata=facts or {},
+        )
+        for field, schema in _FIELD_INDEXES.items():
+            client.create_payload_index(collection, field, schema, wait=True)
+
+    def upsert(self, entries: Sequence[Entry]) -> None:
+        """Add entries, or replace those with the same id."""
+        points = [
+            models.PointStruct(id=point_id(e.id), vector=e.vector.tolist(), payload=e.payload())
+            for e in entries
+        ]
+        self._client.upsert(self.collection, points, wait=True)
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Remove entries; returns how many there were."""
+        there = self.get(ids)
+        if there:
+            points = models.PointIdsList(points=[point_id(entry.id) for entry in there])
+            self._client.delete(self.collection, points, wait=True)
+        return len(there)
+
+    def get(self, ids: Sequence[str]) -> list[Entry]:
+        """The entries with these ids that exist, vectors included."""
+        points = [point_id(i) for i in ids]
+        records = self._client.retrieve(self.collection, points, with_payload=True, with_vectors=True)
+        return [_entry(record) for record in records]
+
+    def search(
+        self, vector: NDArray[np.float32], limit: int, *, offset: int = 0, wanted: Filter | None = None
+    ) -> Hits:
+        """See ``EdgeIndex.search``."""
+        filters = conditions(wanted or Filter(), _NAMES)
+        candidates = self.count(wanted)
+        filtered = filters is not None
+        exact = self._plan.scan(candidates, filtered=filtered)
+        found = self._client.query_points(
+            self.collection,
+            query=vector.tolist(),
+            limit=limit,
+            offset=offset,
+            query_filter=filters,
+            search_params=models.SearchParams(
+                exact=exact,
+                hnsw_ef=None if exact else self._plan.ef(limit + offset, filtered=filtered),
+                quantization=models.QuantizationSearchParams(
+                    ignore=exact, rescore=True, oversampling=self._plan.oversampling
+                ),
+            ),
+            with_payload=True,
+        )
+        hits = tuple(
+            Hit(Entry.from_payload(point.payload or {}), float(point.score)) for point in found.points
+        )
+        return Hits(hits, exact, candidates)
+
+    def scroll(self, wanted: Filter | None = None, page: int = 256) -> Iterator[Entry]:
+        """All entries, vectors included."""
+        filters, offset = conditions(wanted or Filter(), _NAMES), None
+        while True:
+            records, offset = self._client.scroll(
+                self.collection, filters, limit=page, offset=offset, with_payload=True, with_vectors=True
+            )
+            yield from (_entry(record) for record in records)
+            if offset is None:
+                return
+
+    def count(self, wanted: Filter | None = None) -> int:
+        """How many entries pass a filter."""
+        filters = conditions(wanted or Filter(), _NAMES)
+        return self._client.count(self.collection, filters, exact=True).count
+
+    def optimize(self) -> None:
+        """Nothing to do: the server builds its graph by itself."""
+
+    def flush(self) -> None:
+        """Nothing to do: every write is acknowledged once it is in the server's log."""
+
+    def close(self) -> None:
+        """Nothing to do: the client belongs to the catalogue."""
+
+
+def _entry(record: models.Record) -> Entry:
+    assert isinstance(record.vector, list)
+    return Entry.from_payload(record.payload or {}, record.vector)  # type: ignore[arg-type]
