@@ -8,10 +8,11 @@ position; every shape is checked.
 import torch
 
 from interplay.models.efficientnet_lite import EfficientNetLite
+from interplay.models.image_embedding import Lite0Features
 
 
-def load_lite0(backbone: EfficientNetLite) -> None:
-    """Fills a backbone with the ImageNet weights of EfficientNet-Lite0.
+def load_lite0(backbone: EfficientNetLite | Lite0Features) -> None:
+    """Fills a backbone, or its first stages, with the ImageNet weights of EfficientNet-Lite0.
 
     Raises:
         RuntimeError: the package is missing, or its weights have other shapes.

@@ -7,7 +7,8 @@ dicts, so weights load by position (`training.imagenet`). Padding is symmetric w
 TensorFlow pads after: the filters see the same pixels on a grid shifted by one,
 which costs a dense prediction network nothing.
 
-Used by `interplay.models.textfcn`; pure modules: no files, device choice or loss.
+Used by `interplay.models.textfcn`, `style_transformer` and `image_embedding`; pure modules: no
+files, device choice or loss.
 """
 
 from collections.abc import Callable

@@ -34,8 +34,6 @@ from training.text_detection.paths import data_dir
 from training.text_detection.split import load_part
 from training.text_detection.task import TextTask, TextTaskOptions
 
-VARIANTS = (0, 1, 4)
-
 
 def write_subset(data: Path, photos: int, out: Path) -> int:
     """Copies the first training photos, with their ground truth, into an ICDAR folder of their own."""
@@ -48,12 +46,22 @@ def write_subset(data: Path, photos: int, out: Path) -> int:
     return len(samples)
 
 
-def read_augmented(folder: Path, variants: int) -> list[Sample]:
-    """The originals and the first variants of each in a folder that `augment_dataset` wrote."""
+def read_augmented(folder: Path, variants: int, real_share: float | None = None) -> list[Sample]:
+    """The originals and the first variants of each in a folder that `augment_dataset` wrote.
+
+    Args:
+        folder: its output.
+        variants: how many of each photo to take.
+        real_share: repeat the originals until this part of all samples is theirs; None takes each once.
+    """
     rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
-    names = [row["file"] for row in rows if row["variant"] <= variants]
+    names = sorted(row["file"] for row in rows if row["variant"] <= variants)
+    if real_share is not None and variants:
+        originals = sorted(row["file"] for row in rows if row["variant"] == 0)
+        styled = len(names) - len(originals)
+        names += originals * round(styled * real_share / (1 - real_share) / len(originals) - 1)
     samples = []
-    for name in sorted(names):
+    for name in names:
         path = folder / name
         truth = path.with_name(f"gt_{path.stem}.txt").read_text(encoding="utf-8-sig")
         samples.append(Sample(path, parse_icdar2015(truth)))
@@ -94,11 +102,14 @@ def run(args: argparse.Namespace) -> None:
     held_out = load_part("held_out", args.data)
     rows = []
     for seed in range(args.seeds):
-        for variants in VARIANTS:
-            folder = args.out / f"variants{variants}-seed{seed}"
+        for variants in args.variants:
+            if args.real_share is not None and variants == 0:
+                continue  # has real photos alone
+            share = "" if args.real_share is None else f"-real{args.real_share:g}"
+            folder = args.out / f"variants{variants}{share}-seed{seed}"
             result = folder / "score.json"
             if not result.is_file():
-                samples = read_augmented(args.augmented, variants)
+                samples = read_augmented(args.augmented, variants, args.real_share)
                 sizes = args.steps, args.size, args.batch_size
                 checkpoint = train_one(samples, *sizes, seed, folder, args.precision)
                 result.write_text(json.dumps(score(checkpoint, held_out)))
@@ -106,8 +117,10 @@ def run(args: argparse.Namespace) -> None:
             print(rows[-1], flush=True)
     print("| variants an image | pixel F1, mean ± standard deviation | by seed |\n|---|---|---|")
     summary = []
-    for variants in VARIANTS:
+    for variants in args.variants:
         scores = [row["f1"] for row in rows if row["variants"] == variants]
+        if not scores:
+            continue
         mean, spread = float(np.mean(scores)), float(np.std(scores, ddof=1)) if len(scores) > 1 else 0.0
         summary.append({"variants": variants, "mean": mean, "std": spread, "scores": scores})
         print(f"| {variants} | {mean:.4f} ± {spread:.4f} | {', '.join(f'{value:.4f}' for value in scores)} |")
@@ -115,10 +128,12 @@ def run(args: argparse.Namespace) -> None:
         "steps": args.steps,
         "size": args.size,
         "batch_size": args.batch_size,
+        "real_share": args.real_share,
         "runs": rows,
         "summary": summary,
     }
-    (args.out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    name = "report.json" if args.real_share is None else f"report-real{args.real_share:g}.json"
+    (args.out / name).write_text(json.dumps(report, indent=2) + "\n")
 
 
 def main() -> None:
@@ -133,12 +148,18 @@ def main() -> None:
     subset.add_argument("--out", type=Path, required=True)
     runs = commands.add_parser("run", help="train and score")
     runs.add_argument("--augmented", type=Path, required=True, help="output folder of augment_dataset")
+    runs.add_argument(
+        "--variants", type=int, nargs="+", default=[0, 1, 4], help="of each photo; default: 0 1 4"
+    )
     runs.add_argument("--steps", type=int, default=300)
     runs.add_argument("--size", type=int, default=320, help="side of the crops")
     runs.add_argument("--batch-size", type=int, default=4)
     runs.add_argument("--seeds", type=int, default=3)
     runs.add_argument(
         "--precision", choices=("bf16", "fp32"), default="fp32", help="bf16 where the processor has it"
+    )
+    runs.add_argument(
+        "--real-share", type=float, help="part of the crops that are of real photos; default: as they come"
     )
     runs.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()

@@ -1,0 +1,1 @@
+"""Training of the image-text embedding (thesis 4.3)."""

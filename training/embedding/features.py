@@ -1,0 +1,115 @@
+"""Features of a set's photos by a frozen backbone, computed once.
+
+    python -m training.embedding.features --part train --out FEATURES [--views 2]
+
+FEATURES/train.npy is (N, views, F) float16: the photo, and the photo mirrored. Called again, it goes
+on where it was.
+"""
+
+import argparse
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from interplay.media.images import decode
+from interplay.models.image_embedding import LITE0_FEATURES, Lite0Features
+from interplay.predictors.embedding.image import fit
+from interplay.store import Preprocessing
+from training.datasets.captions import CaptionedImage
+from training.embedding.data import PARTS, load_part
+from training.imagenet import load_lite0
+
+SIDE = 224
+_BATCH = 32
+
+
+def set_digest(items: list[CaptionedImage]) -> str:
+    """Digest of the names and captions of a set, in order."""
+    digest = hashlib.sha256()
+    for item in items:
+        digest.update("\0".join((item.id, *item.captions, "\n")).encode())
+    return digest.hexdigest()
+
+
+def compute_features(
+    items: list[CaptionedImage], backbone: nn.Module, out: Path, *, side: int = SIDE, views: int = 2
+) -> np.ndarray:
+    """Features of every photo, from the file if it has them.
+
+    Args:
+        items: photos.
+        backbone: (B, 3, side, side) to (B, F).
+        out: `.npy` file; a `.json` beside it says how far it is and of what.
+        side: of the input in pixels.
+        views: 1, or 2 for the mirrored photo too.
+
+    Returns:
+        (N, views, F) float16, memory-mapped.
+
+    Raises:
+        ValueError: the file is of another set.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    facts = {"digest": set_digest(items), "side": side, "views": views}
+    state = out.with_suffix(".json")
+    shape = (len(items), views, LITE0_FEATURES)
+    if state.is_file():
+        known = json.loads(state.read_text())
+        if {key: known[key] for key in facts} != facts:
+            raise ValueError(f"{out} has features of another set or size: {known}, not {facts}")
+        done, features = known["done"], np.lib.format.open_memmap(out, "r+")
+    else:
+        done, features = 0, np.lib.format.open_memmap(out, "w+", np.float16, shape)
+    cv2.setNumThreads(1)
+    norm = Preprocessing()
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (norm.mean, norm.std))
+    backbone = backbone.eval().to(memory_format=torch.channels_last)
+
+    def read(item: CaptionedImage) -> np.ndarray:
+        return fit(decode(item.content()), side)
+
+    progress = tqdm(total=len(items), initial=done, desc=out.stem, unit="photo", mininterval=5)
+    with ThreadPoolExecutor(2) as pool, torch.inference_mode():
+        upcoming = pool.map(read, items[done:])
+        for start in range(done, len(items), _BATCH):
+            count = min(_BATCH, len(items) - start)
+            pictures = np.stack([next(upcoming) for _ in range(count)])
+            x = (torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255.0 - mean) / std
+            for view in range(views):
+                y = backbone(x if view == 0 else x.flip(3))
+                features[start : start + count, view] = y.numpy()
+            progress.update(count)
+            if start // _BATCH % 20 == 0 or start + count == len(items):
+                features.flush()
+                state.write_text(json.dumps({**facts, "done": start + count}))
+    progress.close()
+    return features
+
+
+def main() -> None:
+    """Command line; see the module docstring."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--part", choices=PARTS, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the features")
+    parser.add_argument("--views", type=int, choices=(1, 2), default=1, help="2 adds the mirrored photos")
+    parser.add_argument("--side", type=int, default=SIDE, help=f"of the input in pixels; default {SIDE}")
+    args = parser.parse_args()
+    backbone = Lite0Features()
+    load_lite0(backbone)
+    features = compute_features(
+        load_part(args.part), backbone, args.out / f"{args.part}.npy", side=args.side, views=args.views
+    )
+    print(f"{args.out / args.part}.npy: {features.shape}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Precision at k of queries, with bootstrap intervals."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from training.embedding.queries import Relevance
+
+Query = tuple[str, ...]
+
+
+def precision_at(
+    queries: Sequence[Query],
+    embed: Callable[[Query], np.ndarray],
+    images: np.ndarray,
+    relevance: Relevance,
+    k: int = 5,
+) -> np.ndarray:
+    """Part of the k best photos that are right, for every query.
+
+    Args:
+        queries: words each.
+        embed: vector of a query, (D,).
+        images: (N, D) vectors.
+        relevance: of the same photos.
+        k: how many photos count.
+
+    Returns:
+        (Q,) float64. A query without a vector (no word of it known) scores 0.
+    """
+    scores = []
+    for query in queries:
+        vector = embed(query)
+        if not vector.any():
+            scores.append(0.0)
+            continue
+        best = np.argsort(-(images @ vector), kind="stable")[:k]
+        scores.append(float(relevance.right(query)[best].mean()))
+    return np.array(scores)
+
+
+def bootstrap(scores: np.ndarray, rounds: int = 2000, seed: int = 0) -> tuple[float, float]:
+    """95 % interval of the mean over queries drawn with replacement."""
+    rng = np.random.default_rng(seed)
+    means = scores[rng.integers(0, len(scores), (rounds, len(scores)))].mean(axis=1)
+    low, high = np.percentile(means, (2.5, 97.5))
+    return float(low), float(high)

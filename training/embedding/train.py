@@ -1,0 +1,174 @@
+"""Trains the head of the compact image model.
+
+    python -m training.embedding.train --text TEXT/glove-tfidf.npz --features FEATURES --out RUN
+
+Called again on the same folder, it resumes. Scores while training are those of the dev photos.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from interplay.models.image_embedding import EmbeddingHead
+from interplay.predictors.embedding.tokens import tokenize
+from interplay.predictors.embedding.word_table import WordTable
+from training.datasets.captions import CaptionedImage
+from training.embedding.data import load_part
+from training.embedding.queries import Relevance, frequent_queries
+from training.embedding.scores import precision_at
+from training.embedding.task import LOSSES, HeadTask, HeadTaskOptions, Pairs, to_unit_range
+from training.embedding.text.corpus import load_stop_words
+from training.embedding.text.train import SavedText, load_text
+from training.engine import EngineConfig, train
+
+
+@dataclass(frozen=True)
+class SearchSet:
+    """Photos to search, with their features and the queries that their captions give.
+
+    Attributes:
+        features: (N, F) float32.
+        relevance: which photos answer what.
+        single: queries of one word.
+        two: queries of two words.
+    """
+
+    features: torch.Tensor
+    relevance: Relevance
+    single: list[tuple[str, ...]]
+    two: list[tuple[str, ...]]
+
+    @classmethod
+    def of(cls, items: Sequence[CaptionedImage], features: np.ndarray, queries: int = 100) -> "SearchSet":
+        """Photos with their features, (N, views, F), of which the first view counts."""
+        captions = [item.captions for item in items]
+        stop_words = load_stop_words()
+        return cls(
+            torch.from_numpy(features[:, 0].astype(np.float32)),
+            Relevance.of(captions),
+            frequent_queries(captions, stop_words, 1, queries),
+            frequent_queries(captions, stop_words, 2, queries),
+        )
+
+    def scores(self, head: EmbeddingHead, table: WordTable) -> dict[str, np.ndarray]:
+        """P@5 of every query by a head and a table: "single" and "two"."""
+        with torch.inference_mode():
+            images = head.eval()(self.features).numpy()
+        embed = query_vector(table, head.config.space)
+        if head.config.space == "sigmoid":
+            images = images / images.sum(1, keepdims=True)
+        kinds = {"single": self.single, "two": self.two}
+        return {name: precision_at(queries, embed, images, self.relevance) for name, queries in kinds.items()}
+
+
+def query_vector(table: WordTable, space: str) -> Callable[[Sequence[str]], np.ndarray]:
+    """How a query becomes a vector: every word on its own, then their sum (thesis 4.3.1).
+
+    In the space "sigmoid" a word's vector is brought to [0, 1] first, in the space "unit" to length one.
+    """
+
+    def embed(query: Sequence[str]) -> np.ndarray:
+        vectors = table.vectors[table.rows(query)]
+        if not len(vectors):
+            return np.zeros(table.dimension, np.float32)
+        if space == "sigmoid":
+            return np.asarray(to_unit_range(vectors).sum(0))
+        return np.asarray((vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).sum(0))
+
+    return embed
+
+
+def prepare(text: SavedText, loss: str) -> tuple[WordTable, np.ndarray]:
+    """A text model's table and caption vectors as a loss wants them.
+
+    The thesis's loss wants numbers in [0, 1]: LDA has them, of the others each vector is brought there.
+    The other losses compare directions, so what all captions have in common is taken off first.
+    """
+    if loss == "sigmoid":
+        return text.table, text.targets if text.name.startswith("lda") else to_unit_range(text.targets)
+    centre = text.targets[text.targets.any(1)].mean(0)
+    told = text.targets.any(1, keepdims=True)
+    table = WordTable(text.table.words, text.table.vectors - centre, text.table.weights)
+    return table, np.asarray((text.targets - centre) * told, np.float32)
+
+
+def training_pairs(
+    items: Sequence[CaptionedImage], features: np.ndarray, table: WordTable, targets: np.ndarray
+) -> Pairs:
+    """Photos, captions and their vectors, which come in the order of the photos' captions."""
+    stop_words = load_stop_words()
+    photos = np.array([number for number, item in enumerate(items) for _ in item.captions])
+    captions = [table.rows(tokenize(text, stop_words)) for item in items for text in item.captions]
+    return Pairs(features, photos, targets, captions)
+
+
+def load_features(folder: Path, part: str) -> np.ndarray:
+    """(N, views, F) of a part, as `training.embedding.features` wrote it."""
+    return np.load(folder / f"{part}.npy", mmap_mode="r")
+
+
+def train_head(
+    text: SavedText,
+    options: HeadTaskOptions,
+    items: Sequence[CaptionedImage],
+    features: np.ndarray,
+    dev: SearchSet,
+    config: EngineConfig,
+) -> tuple[HeadTask, Path]:
+    """Trains one head; returns its task and last checkpoint."""
+    table, targets = prepare(text, options.loss)
+    pairs = training_pairs(items, features, table, targets)
+
+    def evaluate(head: EmbeddingHead, table: WordTable) -> dict[str, float]:
+        return {f"p5_{name}": float(values.mean()) for name, values in dev.scores(head, table).items()}
+
+    task = HeadTask(options, pairs, table, evaluate, config.seed)
+    return task, train(task, config)
+
+
+def main() -> None:
+    """Command line; see the module docstring."""
+    defaults = HeadTaskOptions()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--text", type=Path, required=True, help=".npz of training.embedding.text.train")
+    parser.add_argument("--features", type=Path, required=True, help="folder of training.embedding.features")
+    parser.add_argument("--loss", choices=LOSSES, default=defaults.loss)
+    parser.add_argument("--tune-words", action="store_true", help="train the words' vectors too")
+    parser.add_argument(
+        "--hidden", type=int, default=defaults.hidden, help="width of a hidden layer; 0 = none"
+    )
+    parser.add_argument("--dropout", type=float, default=defaults.dropout)
+    parser.add_argument("--rate", type=float, default=defaults.rate)
+    parser.add_argument("--word-rate", type=float, default=defaults.word_rate)
+    parser.add_argument("--temperature", type=float, default=defaults.temperature)
+    parser.add_argument("--margin", type=float, default=defaults.margin)
+    parser.add_argument("--batch-size", type=int, default=defaults.batch_size)
+    parser.add_argument("--noise", type=float, default=0.0, help="part of the captions exchanged")
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--weight-decay", type=float, default=1e-2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    options = HeadTaskOptions(
+        args.loss, args.hidden, args.dropout, args.batch_size, args.rate, args.margin, args.temperature,
+        args.tune_words, args.word_rate, args.noise,
+    )  # fmt: skip
+    dev = SearchSet.of(load_part("dev"), load_features(args.features, "dev"))
+    config = EngineConfig(
+        out=args.out, steps=args.steps, weight_decay=args.weight_decay, precision="fp32", device=args.device,
+        seed=args.seed, keep=1, ema_decay=0.998,
+    )  # fmt: skip
+    train_head(
+        load_text(args.text), options, load_part("train"), load_features(args.features, "train"), dev, config
+    )
+
+
+if __name__ == "__main__":
+    main()
