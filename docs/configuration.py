@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings
 from gateway.settings import GatewaySettings
 from interplay.launcher.settings import LauncherSettings
 from interplay.settings import REPOSITORY_ROOT
+from services.embedding.settings import EmbeddingSettings
 from services.style_transfer.settings import StyleTransferSettings
 from services.text_detection.settings import TextDetectionSettings
 from services.worker.settings import WorkerSettings
@@ -27,6 +28,7 @@ PROCESSES: tuple[tuple[str, str, type[BaseSettings]], ...] = (
     ("Worker", "`python -m services.worker`", WorkerSettings),
     ("Text detection server", "`python -m services.text_detection`", TextDetectionSettings),
     ("Style transfer server", "`python -m services.style_transfer`", StyleTransferSettings),
+    ("Embedding server", "`python -m services.embedding`", EmbeddingSettings),
 )
 INTRODUCTION = """# Configuration
 

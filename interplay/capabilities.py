@@ -63,6 +63,15 @@ CAPABILITIES: tuple[Capability, ...] = (
         summary="Give text another look: restyle photos or only their text, draw words in a style",
         thesis="3.2",
     ),
+    Capability(
+        name="embedding",
+        grpc_service="interplay.embedding.v1.EmbeddingService",
+        grpc_port=50053,
+        metrics_port=9103,
+        models=("embedding-image", "embedding-words"),
+        summary="Images and words in one space: vectors, and indexes searched with sums of them",
+        thesis="4.2, 4.3",
+    ),
 )
 
 GATEWAY_PORT = 8080

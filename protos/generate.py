@@ -15,9 +15,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import grpc_tools
 from grpc_tools import protoc
 
 PROTO_ROOT = Path(__file__).resolve().parent
+WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"  # google/protobuf/*.proto
 OUTPUT_ROOT = PROTO_ROOT.parent / "interplay" / "rpc"
 IMPORT_LINE = re.compile(r"^from interplay\.(\w+\.v\d+) import ", flags=re.MULTILINE)
 
@@ -33,6 +35,7 @@ def generate() -> dict[Path, str]:
         arguments = [
             "protoc",
             f"--proto_path={PROTO_ROOT}",
+            f"--proto_path={WELL_KNOWN}",
             f"--python_out={scratch}",
             f"--pyi_out={scratch}",
             f"--grpc_python_out={scratch}",

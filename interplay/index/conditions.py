@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from interplay.index.entries import Box, Filter, Place, point_id
+from interplay.index.entries import Box, Filter, Place, fact, point_id
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def conditions(wanted: Filter, names: Names) -> Any | None:
         ]
         must.append(parts[0] if len(parts) == 1 else names.filter(should=parts))
     for key, value in wanted.equals.items():
-        must.append(field(f'extra."{key}"', match=names.value(value=value)))
+        must.append(field("facts", match=names.value(value=fact(key, value))))
     if wanted.origin:
         must.append(field("origin", match=names.value(value=wanted.origin)))
     if wanted.ids:

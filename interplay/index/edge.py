@@ -36,6 +36,7 @@ _FIELD_INDEXES: dict[str, qe.PayloadSchemaType | qe.TextIndexParams] = {
     "caption": qe.TextIndexParams(tokenizer=qe.TokenizerType.Multilingual, lowercase=True),
     "time": qe.PayloadSchemaType.Datetime,
     "place": qe.PayloadSchemaType.Geo,
+    "facts": qe.PayloadSchemaType.Keyword,
     "origin": qe.PayloadSchemaType.Keyword,
 }
 

@@ -5,6 +5,7 @@ Places are WGS 84 degrees; distances along the ground in metres; times are RFC 3
 
 from __future__ import annotations
 
+import json
 import math
 import uuid
 from collections.abc import Mapping, Sequence
@@ -166,6 +167,7 @@ class Entry:
             "caption": self.caption,
             "tags": list(self.tags),
             "extra": dict(self.extra),
+            "facts": [fact(key, value) for key, value in self.extra.items() if isinstance(value, str | int)],
             "origin": self.origin,
         }
         if self.place is not None:
@@ -220,6 +222,14 @@ class Hits:
     hits: tuple[Hit, ...]
     exact: bool
     candidates: int
+
+
+def fact(key: str, value: str | int | bool) -> str:
+    """How a field of ``extra`` is indexed: as one keyword, so that any field can be asked for.
+
+    (Qdrant Edge takes a boolean for a number when it matches values themselves.)
+    """
+    return f"{key}={json.dumps(value, ensure_ascii=False)}"
 
 
 def point_id(entry_id: str) -> str:

@@ -35,6 +35,7 @@ _FIELD_INDEXES: dict[str, models.PayloadSchemaType | models.TextIndexParams] = {
     ),
     "time": models.PayloadSchemaType.DATETIME,
     "place": models.PayloadSchemaType.GEO,
+    "facts": models.PayloadSchemaType.KEYWORD,
     "origin": models.PayloadSchemaType.KEYWORD,
 }
 

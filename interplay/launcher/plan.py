@@ -89,6 +89,7 @@ def make_plan(settings: LauncherSettings) -> Plan:
                     "INTERPLAY_PORT": port,
                     "INTERPLAY_METRICS_PORT": str(metrics_port),
                     "INTERPLAY_DEVICE": settings.device,
+                    "INTERPLAY_STATE_DIR": str(settings.state_dir),
                     "INTERPLAY_CAPABILITY_ADDRESSES": json.dumps(targets),
                 },
                 probe=grpc_serving(capability, targets[capability.name]),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from interplay.errors import InternalError
+from interplay.predictors.batch import BatchOutput
 from interplay.predictors.embedding.tokens import tokenize
 from interplay.predictors.embedding.word_table import WordTable
 from interplay.store import Manifest, StoredModel
@@ -40,8 +42,16 @@ class TextVector:
     unknown: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class TextItem:
+    """A text to embed; ``language`` as for ``TextEmbedder.embed``."""
+
+    text: str
+    language: str | None = None
+
+
 class TextEmbedder:
-    """Embeds texts by a table of words.
+    """Embeds texts by a table of words. Safe to use from several threads.
 
     Args:
         table: The words; its vectors are of the image model's space.
@@ -52,6 +62,8 @@ class TextEmbedder:
     def __init__(self, table: WordTable, manifest: Manifest) -> None:
         self.table = table
         self.manifest = manifest
+        self.device = "cpu"
+        self.dtype = "float32"
         self._stop_words = frozenset(manifest.details.get("stop_words", ()))
         self._translations: dict[str, dict[str, list[str]]] = manifest.details.get("translations", {})
 
@@ -106,6 +118,16 @@ class TextEmbedder:
         length = float(np.linalg.norm(total))
         vector = (total / length if length > 0 else total).astype(np.float32)
         return TextVector(vector, tuple(known), read_as, tuple(unknown))
+
+    def predict_batch(self, batch: Sequence[TextItem]) -> BatchOutput[TextVector]:
+        """Vectors of texts."""
+        started = perf_counter()
+        results = [self.embed(item.text, item.language) for item in batch]
+        return BatchOutput(results=results, infer_s=perf_counter() - started)
+
+    def warm_up(self) -> None:
+        """See ``Predictor``: the first unknown word makes the list of letter sequences."""
+        self.resembling("warming")
 
     def resembling(self, word: str) -> tuple[str, ...]:
         """Known words that share most letter sequences with an unknown one, best first."""

@@ -48,7 +48,13 @@ def entries() -> list[Entry]:
             tags=("beach", "sun") if number % 3 else ("city",),
             place=Place(float(rng.uniform(-90, 90)), float(rng.uniform(-180, 180))) if number % 5 else None,
             time=datetime(2020, 1, 1 + number % 28, 12, tzinfo=UTC) if number % 7 else None,
-            extra={"stars": number % 6, "owner": "a b", "nested": {"x": [1, 2]}},
+            extra={
+                "stars": number % 6,
+                "owner": "a b",
+                "open": number % 2 == 0,
+                'odd "name"': 1,
+                "nested": {"x": [1]},
+            },
             fingerprint=number * 2**50,
         )
         for number, vector in enumerate(vectors)

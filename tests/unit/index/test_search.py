@@ -34,6 +34,9 @@ FILTERS: list[tuple[Filter, Callable[[Entry], bool]]] = [
     (Filter(equals={"stars": 3}), lambda e: e.extra["stars"] == 3),
     (Filter(equals={"owner": "a b", "stars": 0}), lambda e: e.extra["stars"] == 0),
     (Filter(equals={"owner": "else"}), lambda e: False),
+    (Filter(equals={"open": True}), lambda e: e.extra["open"]),
+    (Filter(equals={"open": 1}), lambda e: False),
+    (Filter(equals={'odd "name"': 1}), lambda e: True),
     (Filter(ids=("photo 3.jpg", "photo 4.jpg", "nope")), lambda e: e.id in ("photo 3.jpg", "photo 4.jpg")),
     (Filter(tags=("city",), text="boats", after=NOON), lambda e: (
         "city" in e.tags and "boats" in e.caption and e.time is not None and e.time >= NOON
