@@ -54,11 +54,14 @@ def make_embedding_store(store: Path) -> Path:
     backbone = _publish(store, features.state_dict(), name="backbone-lite0", architecture="image_backbone")
     words = _publish(
         store,
-        {"vectors": torch.from_numpy(word_vectors()), "weights": torch.ones(len(WORDS))},
+        {
+            "words": torch.frombuffer(bytearray("\n".join(WORDS).encode()), dtype=torch.uint8),
+            "vectors": torch.from_numpy(word_vectors()),
+            "weights": torch.ones(len(WORDS)),
+        },
         name="embedding-words",
         architecture="word_table",
         config={"dimension": DIMENSION},
-        labels=WORDS,
         details={"stop_words": ["the", "a"], "translations": TRANSLATIONS},
         thresholds={"odds_slope": 10.0, "odds_offset": -5.0, "relevant": 0.5},
     )

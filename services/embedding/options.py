@@ -271,7 +271,7 @@ def _time_of(message: Any, field: str) -> datetime | None:
     if not message.HasField(field):
         return None
     try:
-        return getattr(message, field).ToDatetime(tzinfo=UTC)  # type: ignore[no-any-return]
+        return getattr(message, field).ToDatetime(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
         raise InvalidParameter(f"{field} is no time: {error}", field=field) from error
 

@@ -32,15 +32,17 @@ def group_duplicates(hits: Sequence[Hit], *, near: bool) -> list[Group]:
     """Hits in order; if ``near``, those that look the same go under the first of them."""
     groups: list[Group] = []
     for number, hit in enumerate(hits, start=1):
-        mark = hit.entry.fingerprint
-        for group in groups if near and mark is not None else ():
-            other = group.best.entry.fingerprint
-            if other is not None and differing_bits(mark, other) <= _NEAR_BITS:
-                group.duplicates.append(hit.entry.id)
-                break
-        else:
+        first = next((group for group in groups if near and _alike(group.best, hit)), None)
+        if first is None:
             groups.append(Group(hit, number))
+        else:
+            first.duplicates.append(hit.entry.id)
     return groups
+
+
+def _alike(one: Hit, other: Hit) -> bool:
+    mark, mark_too = one.entry.fingerprint, other.entry.fingerprint
+    return mark is not None and mark_too is not None and differing_bits(mark, mark_too) <= _NEAR_BITS
 
 
 @dataclass(frozen=True)

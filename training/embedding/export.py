@@ -106,7 +106,6 @@ def export_embedding(
             config={"dimension": table.dimension},
             description="Words in the space of images: a table of vectors (thesis 4.3)",
             license=LICENSE,
-            labels=table.words,
             details={"stop_words": sorted(load_stop_words()), "translations": translations},
             parameters=table.vectors.size + table.weights.size,
             training=training,
@@ -114,7 +113,11 @@ def export_embedding(
             metrics=metrics or {},
             parent_commit=commit,
         ),
-        {"vectors": torch.from_numpy(table.vectors), "weights": torch.from_numpy(table.weights)},
+        {
+            "words": torch.from_numpy(table.encoded_words().copy()),
+            "vectors": torch.from_numpy(table.vectors),
+            "weights": torch.from_numpy(table.weights),
+        },
     )
     config = head.config
     image = _publish(
@@ -172,7 +175,10 @@ def read_run(run: Path, text: SavedText) -> tuple[EmbeddingHead, WordTable, dict
 
 
 def _publish(store: Path, manifest: Manifest, state: dict[str, torch.Tensor]) -> StoredModel:
-    half = {key: value.detach().contiguous().to(torch.float16) for key, value in state.items()}
+    half = {
+        key: value.detach().contiguous().to(torch.float16 if value.is_floating_point() else value.dtype)
+        for key, value in state.items()
+    }
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / WEIGHTS_FILE
         save_file(half, weights)

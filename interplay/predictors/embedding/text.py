@@ -72,14 +72,19 @@ class TextEmbedder:
         """Load a verified store entry.
 
         Raises:
-            InternalError: The weights are not a table of the manifest's words.
+            InternalError: The weights are not a table of words.
         """
         state = load_file(stored.weights)
-        words = stored.manifest.labels
-        if not {"vectors", "weights"} <= state.keys() or len(words) != len(state["vectors"]):
-            raise InternalError(f"{stored.directory} does not hold a table of its {len(words)} words")
+        if not {"words", "vectors", "weights"} <= state.keys():
+            raise InternalError(f"{stored.directory} does not hold a table of words")
+        words = tuple(state["words"].tobytes().decode().split("\n"))
         vectors, weights = (state[name].astype(np.float32) for name in ("vectors", "weights"))
-        return cls(WordTable(tuple(words), vectors, weights), stored.manifest)
+        if not len(words) == len(vectors) == len(weights):
+            raise InternalError(
+                f"{stored.directory} has {len(words)} words, {len(vectors)} vectors and "
+                f"{len(weights)} weights"
+            )
+        return cls(WordTable(words, vectors, weights), stored.manifest)
 
     @property
     def languages(self) -> tuple[str, ...]:

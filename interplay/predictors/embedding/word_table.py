@@ -29,6 +29,10 @@ class WordTable:
     vectors: NDArray[np.float32]
     weights: NDArray[np.float32]
 
+    def encoded_words(self) -> NDArray[np.uint8]:
+        """The words as they are stored: UTF-8, one a line."""
+        return np.frombuffer("\n".join(self.words).encode(), dtype=np.uint8)
+
     @cached_property
     def index(self) -> dict[str, int]:
         """Row of each word."""

@@ -32,12 +32,13 @@ def publish_words(store: Path, vectors: np.ndarray = VECTORS) -> StoredModel:
         config={"dimension": 5},
         description="five words",
         license="none",
-        labels=WORDS,
         details=DETAILS,
         parameters=vectors.size,
     )
     weights = store / WEIGHTS_FILE
-    save_file({"vectors": vectors.astype(np.float16), "weights": WEIGHTS.astype(np.float16)}, weights)
+    words = WordTable(WORDS, vectors, WEIGHTS).encoded_words()
+    state = {"words": words, "vectors": vectors.astype(np.float16), "weights": WEIGHTS.astype(np.float16)}
+    save_file(state, weights)
     return publish(store, manifest, weights)
 
 
@@ -83,7 +84,7 @@ def test_another_language_comes_first_where_it_is_asked_for(embedder: TextEmbedd
 
 
 def test_weights_that_are_no_table_of_the_words_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InternalError, match="does not hold a table of its 5 words"):
+    with pytest.raises(InternalError, match="has 5 words, 4 vectors and 5 weights"):
         TextEmbedder.load(publish_words(tmp_path, VECTORS[:4]))
 
 
