@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, overload
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -25,6 +25,7 @@ from interplay.errors import InvalidInput, InvalidParameter, UnsupportedMedia
 from interplay.media.images import ImageLimits, probe
 
 O = TypeVar("O", bound=Options)  # noqa: E741
+B = TypeVar("B", bound=BaseModel)
 
 IMAGE_FIELD = "image"
 _MAX_FORM_FIELDS = 32
@@ -150,7 +151,50 @@ async def _from_json(
         )
     if given[0] == "uri":
         return await state.fetcher.fetch(source["uri"]), options
-    return _decode_base64(source["content"]), options
+    return _decode_base64(source["content"], IMAGE_FIELD), options
+
+
+async def parse_body(request: Request, state: AppState, capability: str, body_type: type[B]) -> B:
+    """Receive and check a JSON body of its own shape, which may hold images.
+
+    Args:
+        request: Request whose body has not been read.
+        state: The process's state.
+        capability: Whose server is asked then; its cap refuses before reading.
+        body_type: Model of the body.
+
+    Raises:
+        Unavailable, Overloaded: As for ``receive_image``.
+        UnsupportedMedia: Not JSON.
+        InvalidInput: Not a JSON object.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    state.client(capability)
+    state.admission.check(capability)
+    if media_type != "application/json":
+        raise UnsupportedMedia(
+            f"Content-Type {media_type[:80]!r} is not accepted; send application/json", field="Content-Type"
+        )
+    fields = parse_json_object(await request.body())
+    try:
+        # JSON has no dates, so a strict reading of Python values would refuse those that are written right.
+        return body_type.model_validate(fields)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors(include_url=False)) from error
+
+
+async def image_content(state: AppState, source: ImageSource, field: str) -> bytes:
+    """The file of an image in a JSON body.
+
+    Raises:
+        InvalidParameter: Neither or both of content and uri, or no base64.
+        PermissionDenied, Unavailable, PayloadTooLarge: As fetching deserves.
+    """
+    if bool(source.content) == bool(source.uri):
+        raise InvalidParameter(f"{field} needs exactly one of content and uri", field=field)
+    if source.uri:
+        return await state.fetcher.fetch(source.uri)
+    return _decode_base64(source.content, field)
 
 
 def parse_json_object(body: bytes) -> dict[str, Any]:
@@ -176,13 +220,13 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _decode_base64(text: str) -> bytes:
+def _decode_base64(text: str, field: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidParameter(
-            f"image.content is not base64 (standard alphabet, padded, no data: prefix): {str(error)[:80]}",
-            field="image.content",
+            f"{field}.content is not base64 (standard alphabet, padded, no data: prefix): {str(error)[:80]}",
+            field=f"{field}.content",
         ) from None
 
 

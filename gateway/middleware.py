@@ -36,8 +36,8 @@ log = get_logger(__name__)
 # Without a key: probes and the description of the API.
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/openapi.json", "/docs"})
 UNLIMITED_PATHS = OPEN_PATHS | {"/metrics"}
-# Capabilities are called as /v1/noun:verb with an image; all other requests get the small limit.
-_IMAGE_PATH = re.compile(r"^/v1/[a-z-]+:[a-z-]+$")
+# What takes images: /v1/noun:verb, searches, vectors, entries of indexes; all others get the small limit.
+_IMAGE_PATH = re.compile(r"^/v1/([a-z-]+:[a-z-]+|search|embeddings|indexes/[^/]+/entries)$")
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _LINGER_S = 2.0

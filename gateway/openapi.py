@@ -18,6 +18,7 @@ from fastapi.openapi.utils import get_openapi
 from gateway.negotiation import JSON
 from gateway.openapi_parts import problem_responses
 from gateway.schemas.common import ImageSource
+from gateway.schemas.embedding import EmbeddingsBody, FilterBody, UpsertBody
 from gateway.schemas.problem import FieldError, Problem
 from interplay import __version__
 from interplay.capabilities import CAPABILITIES
@@ -51,9 +52,9 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    for model in (Problem, FieldError, ImageSource):
+    for model in (Problem, FieldError, ImageSource, EmbeddingsBody, UpsertBody, FilterBody):
         schema = model.model_json_schema(ref_template=_REF)
-        schema.pop("$defs", None)
+        schemas |= schema.pop("$defs", {})
         schemas[model.__name__] = schema
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.negotiation import JSON
 from gateway.problems import problem_content
-from gateway.schemas.common import Answer, ImageSource, Options
+from gateway.schemas.common import Exemplified, ImageSource, Options
 from gateway.schemas.problem import PROBLEM_MEDIA_TYPE
 from interplay.errors import (
     ROW_BY_TYPE,
@@ -123,9 +123,9 @@ def problem_responses(
 
 def image_operation(
     options_type: type[Options],
-    answer_type: type[Answer],
+    answer_type: type[Exemplified],
     answers: Sequence[str],
-    *,
+    *errors: type[InterplayError],
     image_required: bool = True,
 ) -> dict[str, Any]:
     """Keyword arguments of a route that takes an image: request body, answers and errors.
@@ -134,6 +134,7 @@ def image_operation(
         options_type: Model of the option fields.
         answer_type: Model of the JSON answer.
         answers: Media types of the answer, the default first.
+        errors: What it can answer with beside what all such routes can.
         image_required: Whether there is no request without an image.
     """
     content: dict[str, Any] = {}
@@ -153,14 +154,14 @@ def image_operation(
         "response_model": answer_type,
         "responses": {
             200: {"description": f"Default: {answers[0]}", "content": content, "headers": headers},
-            **problem_responses(*_IMAGE_ERRORS),
+            **problem_responses(*_IMAGE_ERRORS, *errors),
         },
         "openapi_extra": {"requestBody": _image_body(options_type, image_required)},
     }
 
 
 def _image_body(options_type: type[Options], image_required: bool) -> dict[str, Any]:
-    schema = options_type.model_json_schema()
+    schema = options_type.model_json_schema(ref_template="#/components/schemas/{model}")
     properties = schema["properties"]
     required = ["image"] * image_required + schema.get("required", [])
     file = {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"}

@@ -120,11 +120,15 @@ EXAMPLE_TIMINGS = {
 }
 
 
-class Answer(BaseModel):
-    """Base of the JSON answers of operations on an image."""
+class Exemplified(BaseModel):
+    """Base of JSON bodies with an example."""
 
     # Shown in the OpenAPI description.
     EXAMPLE: ClassVar[dict[str, Any]] = {}
+
+
+class Answer(Exemplified):
+    """Base of the JSON answers of operations on an image."""
 
     width: int = Field(description="Pixels across of the upright image.")
     height: int = Field(description="Pixels down of the upright image.")

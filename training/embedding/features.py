@@ -72,15 +72,15 @@ def compute_features(
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (norm.mean, norm.std))
     backbone = backbone.eval().to(memory_format=torch.channels_last)
 
-    def read(item: CaptionedImage) -> np.ndarray:
-        return fit(decode(item.content()), side)
+    def read(start: int) -> np.ndarray:
+        return np.stack([fit(decode(item.content()), side) for item in items[start : start + _BATCH]])
 
     progress = tqdm(total=len(items), initial=done, desc=out.stem, unit="photo", mininterval=5)
-    with ThreadPoolExecutor(2) as pool, torch.inference_mode():
-        upcoming = pool.map(read, items[done:])
+    with ThreadPoolExecutor(1) as pool, torch.inference_mode():
+        upcoming = pool.submit(read, done)
         for start in range(done, len(items), _BATCH):
-            count = min(_BATCH, len(items) - start)
-            pictures = np.stack([next(upcoming) for _ in range(count)])
+            pictures, count = upcoming.result(), min(_BATCH, len(items) - start)
+            upcoming = pool.submit(read, start + _BATCH) if start + _BATCH < len(items) else upcoming
             x = (torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255.0 - mean) / std
             for view in range(views):
                 y = backbone(x if view == 0 else x.flip(3))

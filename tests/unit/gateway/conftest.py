@@ -10,6 +10,7 @@ import pytest
 
 from gateway.settings import GatewaySettings
 from tests.conftest import ValkeyProcess
+from tests.fake_embedding import FakeEmbedding
 from tests.fake_style_transfer import FakeStyleTransfer
 from tests.unit.gateway.harness import BackgroundLoop, FakeTextServer, RunningGateway, Starter
 
@@ -53,9 +54,25 @@ def style_server(_fake_style_server: FakeStyleTransfer) -> FakeStyleTransfer:
     return _fake_style_server
 
 
+@pytest.fixture(scope="session")
+def _fake_embedding_server() -> Iterator[FakeEmbedding]:
+    server = FakeEmbedding()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def embedding_server(_fake_embedding_server: FakeEmbedding) -> FakeEmbedding:
+    """The embedding server, as new."""
+    _fake_embedding_server.reset()
+    return _fake_embedding_server
+
+
 def _settings(
     server: FakeTextServer,
     style_server: FakeStyleTransfer,
+    embedding_server: FakeEmbedding,
     redis_url: str,
     state: Path,
     overrides: dict[str, Any],
@@ -64,6 +81,7 @@ def _settings(
         "capability_addresses": {
             "text_detection": f"127.0.0.1:{server.port}",
             "style_transfer": f"127.0.0.1:{style_server.port}",
+            "embedding": f"127.0.0.1:{embedding_server.port}",
         },
         "redis_url": redis_url,
         "state_dir": state,
@@ -76,11 +94,14 @@ def _shared_gateway(
     background: BackgroundLoop,
     _fake_server: FakeTextServer,
     _fake_style_server: FakeStyleTransfer,
+    _fake_embedding_server: FakeEmbedding,
     shared_valkey: ValkeyProcess,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RunningGateway]:
     state = tmp_path_factory.mktemp("gateway-state")
-    settings = _settings(_fake_server, _fake_style_server, shared_valkey.url, state, {})
+    settings = _settings(
+        _fake_server, _fake_style_server, _fake_embedding_server, shared_valkey.url, state, {}
+    )
     gateway = RunningGateway(background, settings)
     yield gateway
     gateway.close()
@@ -88,7 +109,10 @@ def _shared_gateway(
 
 @pytest.fixture
 def gateway(
-    _shared_gateway: RunningGateway, model_server: FakeTextServer, style_server: FakeStyleTransfer
+    _shared_gateway: RunningGateway,
+    model_server: FakeTextServer,
+    style_server: FakeStyleTransfer,
+    embedding_server: FakeEmbedding,
 ) -> RunningGateway:
     """A gateway with default settings: loopback, no keys, no rate limit."""
     return _shared_gateway
@@ -99,6 +123,7 @@ def start_gateway(
     background: BackgroundLoop,
     model_server: FakeTextServer,
     style_server: FakeStyleTransfer,
+    embedding_server: FakeEmbedding,
     redis_url: str,
     tmp_path: Path,
 ) -> Iterator[Starter]:
@@ -106,7 +131,9 @@ def start_gateway(
     started: list[RunningGateway] = []
 
     def start(**overrides: Any) -> RunningGateway:
-        settings = _settings(model_server, style_server, redis_url, tmp_path / "state", overrides)
+        settings = _settings(
+            model_server, style_server, embedding_server, redis_url, tmp_path / "state", overrides
+        )
         started.append(RunningGateway(background, settings))
         return started[-1]
 

@@ -7,8 +7,8 @@ from tests.unit.gateway.harness import FakeTextServer, RunningGateway, Starter
 
 def test_models_come_with_limits_and_defaults(gateway: RunningGateway) -> None:
     body = gateway.client.get("/v1/models").json()
-    capability, style_transfer = body["capabilities"]
-    assert (style_transfer["name"], style_transfer["available"]) == ("style_transfer", True)
+    capability, *others = body["capabilities"]
+    assert [(c["name"], c["available"]) for c in others] == [("style_transfer", True), ("embedding", True)]
     assert (capability["name"], capability["available"]) == ("text_detection", True)
     (model,) = capability["models"]
     assert (model["name"], model["version"], model["dtype"]) == ("fake", "3", "float32")
@@ -24,7 +24,7 @@ def test_a_capability_that_is_down_is_listed_as_such(start_gateway: Starter, fre
     running = start_gateway(capability_addresses={"text_detection": f"127.0.0.1:{free_port}"})
     response = running.client.get("/v1/models")
     assert response.status_code == 200
-    capability, _ = response.json()["capabilities"]
+    capability, *_ = response.json()["capabilities"]
     assert capability["available"] is False
     assert "cannot be reached" in capability["detail"]
     assert capability["models"] == []
