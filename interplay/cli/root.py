@@ -20,6 +20,7 @@ EPILOG = examples(
     "interplay up | run everything on this machine",
     "interplay text read photo.jpg | the words of a photo",
     "interplay style transfer photo.jpg --style warm-neon | its text with other looks",
+    'interplay search "beach people:-0.5" --index photos | photos by words',
     "interplay models list | what the model store holds",
     "interplay COMMAND --help | examples of each command",
     note="""**Exit codes**: 0 done; 1 failed, the reason is on standard error; 2 wrong usage or bad
@@ -33,6 +34,8 @@ COMMANDS = {
     "doctor": "interplay.cli.doctor",
     "text": "interplay.cli.text",
     "style": "interplay.cli.style",
+    "search": "interplay.cli.search",
+    "index": "interplay.cli.index",
     "jobs": "interplay.cli.jobs",
     "models": "interplay.cli.models",
     "keys": "interplay.cli.keys",

@@ -1,0 +1,122 @@
+"""`interplay index`: the indexes of a running gateway."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from interplay.cli.app import EXIT_FAILED, examples, new_app
+from interplay.cli.gateway_client import DEFAULT_URL, ApiKey, GatewayClient, Url
+from interplay.cli.photos import Photos
+
+app = new_app(no_args_is_help=True, help="Indexes of photos that can be searched (needs `interplay up`).")
+
+Name = Annotated[str, typer.Argument(help="Name of the index.", show_default=False)]
+# Photos sent in one request.
+_AT_ONCE = 16
+
+
+@app.command("list", epilog=examples("interplay index list"))
+def list_indexes(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """The indexes there are, and the languages of query words."""
+    from rich.console import Console
+    from rich.table import Table
+
+    with GatewayClient(url, api_key) as client:
+        answer = client.request("GET", "/v1/indexes").json()
+    if as_json:
+        typer.echo(json.dumps(answer))
+        return
+    table = Table("index", "photos", "created", "being built", box=None)
+    for index in answer["indexes"]:
+        table.add_row(index["name"], f"{index['entries']:,}", index["created"], ", ".join(index["building"]))
+    console = Console(highlight=False)
+    console.print(table if answer["indexes"] else "no index yet; make one: interplay index create photos")
+    console.print(f"query words in en, {', '.join(answer['languages'])}", style="dim")
+
+
+@app.command(epilog=examples("interplay index create photos"))
+def create(name: Name, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+    """Make an empty index."""
+    with GatewayClient(url, api_key) as client:
+        client.request("POST", "/v1/indexes", json={"name": name})
+    typer.echo(f"{name}: empty; add photos: interplay index add {name} *.jpg")
+
+
+@app.command(
+    epilog=examples(
+        "interplay index add photos holiday/*.jpg",
+        "interplay index add photos img.jpg --caption 'Sunset at the beach' --tag beach --at 41.38,2.19",
+    )
+)
+def add(
+    name: Name,
+    photos: Photos,
+    caption: Annotated[str, typer.Option(help="What the photos show.")] = "",
+    tag: Annotated[list[str] | None, typer.Option(help="A tag of the photos; may be repeated.")] = None,
+    at: Annotated[str | None, typer.Option(help="Where they were taken.", metavar="LAT,LON")] = None,
+    time: Annotated[str | None, typer.Option(help="When they were taken (RFC 3339).")] = None,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """Add photos to an index; their paths, as given, are their ids."""
+    from interplay.cli.search import parse_place
+
+    facts: dict[str, Any] = {"caption": caption, "tags": tag or []}
+    if at is not None:
+        facts["place"] = dict(zip(("latitude", "longitude"), parse_place(at), strict=True))
+    if time is not None:
+        facts["time"] = time
+    added, failed = 0, 0
+    with GatewayClient(url, api_key) as client:
+        for start in range(0, len(photos), _AT_ONCE):
+            entries = [_entry(photo, facts) for photo in photos[start : start + _AT_ONCE]]
+            answer = client.request("POST", f"/v1/indexes/{name}/entries", json={"entries": entries}).json()
+            added += answer["added"]
+            for error in answer["errors"]:
+                failed += 1
+                typer.echo(f"{error['id']}: {error['message']}", err=True)
+    typer.echo(f"{name}: {added} added" + (f", {failed} not" if failed else ""))
+    if failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command(epilog=examples("interplay index remove photos img.jpg"))
+def remove(
+    name: Name,
+    ids: Annotated[list[str], typer.Argument(help="Ids of the photos.", show_default=False)],
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """Remove photos from an index."""
+    with GatewayClient(url, api_key) as client:
+        answer = client.request("POST", f"/v1/indexes/{name}/entries:delete", json={"ids": ids}).json()
+    typer.echo(f"{name}: {answer['deleted']} removed")
+
+
+@app.command(epilog=examples("interplay index drop photos --yes"))
+def drop(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """Remove an index with everything in it."""
+    if not yes:
+        typer.confirm(f"remove the index {name} with everything in it?", abort=True)
+    with GatewayClient(url, api_key) as client:
+        client.request("DELETE", f"/v1/indexes/{name}")
+    typer.echo(f"{name}: removed")
+
+
+def _entry(photo: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    content = base64.b64encode(photo.read_bytes()).decode()
+    return {"id": photo.as_posix(), "uri": photo.resolve().as_uri(), "image": {"content": content}, **facts}
