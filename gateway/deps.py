@@ -21,6 +21,7 @@ from gateway.rate_limit import RateLimiter
 from gateway.settings import GatewaySettings
 from interplay.api_keys import KeyRing
 from interplay.capabilities import get_capability
+from interplay.datasets import Datasets
 from interplay.errors import PermissionDenied, Unavailable
 from interplay.media.fetch import ImageFetcher
 from interplay.rpc.clients import ModelServerClient
@@ -59,6 +60,7 @@ class AppState:
         admission: In-flight caps.
         fetcher: Gets images by URL, from allowed hosts only.
         drawing: Bounds the threads that draw on photos.
+        datasets: Where thumbnails are read.
         jobs: Job service behind ``/v1/jobs``, opened by ``gateway.routes.jobs``.
         draining: True once shutdown has been asked for; ``/readyz`` then says so.
     """
@@ -71,6 +73,7 @@ class AppState:
     admission: Admission
     fetcher: ImageFetcher
     drawing: asyncio.Semaphore
+    datasets: Datasets
     jobs: Any = None
     draining: bool = False
 

@@ -22,6 +22,7 @@ from gateway.settings import GatewaySettings
 from interplay import __version__
 from interplay.api_keys import KeyRing
 from interplay.capabilities import get_capability
+from interplay.datasets import Datasets
 from interplay.media.fetch import AllowList, ImageFetcher
 from interplay.rpc.clients import ModelServerClient
 from interplay.settings import available_cores
@@ -101,4 +102,5 @@ def build_state(settings: GatewaySettings) -> AppState:
             timeout_s=settings.url_timeout_s,
         ),
         drawing=asyncio.Semaphore(available_cores()),
+        datasets=Datasets(settings.dataset_roots),
     )

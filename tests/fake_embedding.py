@@ -128,6 +128,12 @@ class FakeEmbedding(pb_grpc.EmbeddingServiceServicer, models_pb2_grpc.ModelServi
             results.append(result)
         return pb.UpsertResponse(results=results, timings=TIMINGS)
 
+    def GetEntries(self, request: Any, context: Any) -> Any:
+        """Entries by id."""
+        self._enter(request, context)
+        index = self._index(request.index, context)
+        return pb.GetEntriesResponse(entries=[index[name] for name in request.ids if name in index])
+
     def Delete(self, request: Any, context: Any) -> Any:
         """Forget entries."""
         self._enter(request, context)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
+import numpy as np
 from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from gateway.answers import json_answer, timings_of
+from gateway.answers import json_answer, picture_answer, timings_of
 from gateway.deps import AppState, StateDep, require_scope
 from gateway.image_input import image_content, parse_body, receive_image
-from gateway.negotiation import JSON, best_media_type
+from gateway.negotiation import JPEG, JSON, PNG, best_media_type
 from gateway.openapi_parts import image_operation, problem_responses
 from gateway.schemas.common import Exemplified, ImageSource
 from gateway.schemas.embedding import (
@@ -34,6 +36,7 @@ from gateway.schemas.embedding import (
     vector_message,
 )
 from gateway.upstream import Deadline, call_server
+from interplay.datasets import Datasets
 from interplay.errors import (
     Conflict,
     DeadlineExceeded,
@@ -44,16 +47,21 @@ from interplay.errors import (
     NotFound,
     Overloaded,
     PayloadTooLarge,
+    PermissionDenied,
     Unavailable,
     UnreadableImage,
     UnsupportedMedia,
     UploadTimeout,
 )
+from interplay.media.draw import contact_sheet
+from interplay.media.images import decode, encode_png
 from interplay.rpc.common.v1 import common_pb2
 from interplay.rpc.embedding.v1 import embedding_pb2 as pb
 from interplay.rpc.status import error_from_item
 
 CAPABILITY = "embedding"
+SEARCH_TYPES = (JSON, PNG)
+_MAX_THUMBNAIL_BYTES = 1024 * 1024
 B = TypeVar("B", bound=BaseModel)
 
 router = APIRouter(prefix="/v1", tags=[CAPABILITY], dependencies=[Depends(require_scope("infer"))])
@@ -134,16 +142,25 @@ async def create_embeddings(request: Request, state: StateDep, timeout_s: Deadli
 
 @router.post(
     "/search",
-    **image_operation(SearchOptions, SearchAnswer, (JSON,), NotFound, Conflict, image_required=False),
+    **image_operation(SearchOptions, SearchAnswer, SEARCH_TYPES, NotFound, Conflict, image_required=False),
 )
 async def search_images(request: Request, state: StateDep, timeout_s: Deadline) -> Response:
-    """Images of an index nearest to a weighted sum of words, an image, and images of the index."""
-    best_media_type(request.headers.get("accept"), (JSON,))
+    """Images of an index nearest to a weighted sum of words, an image, and images of the index.
+
+    As a picture the answer is a contact sheet of the hits' thumbnails, with their scores.
+    """
+    media_type = best_media_type(request.headers.get("accept"), SEARCH_TYPES)
     content, options = await receive_image(request, state, CAPABILITY, SearchOptions, required=False)
     message = options.to_request(content)
     response = await call_server(request, state, CAPABILITY, "Search", message, timeout_s)
     timings = timings_of(request, response.timings)
-    return json_answer(SearchAnswer.from_proto(response, timings), timings)
+    if media_type == JSON:
+        return json_answer(SearchAnswer.from_proto(response, options.index, timings), timings)
+    if not response.hits:
+        raise NotFound("nothing was found that could be drawn")
+    async with state.drawing:
+        sheet = await asyncio.to_thread(_draw_hits, state.datasets, response.hits)
+    return picture_answer(sheet, timings, PNG)
 
 
 @router.get("/indexes", **_operation(IndexList, *_UPSTREAM))
@@ -184,6 +201,30 @@ async def get_index(name: IndexName, request: Request, state: StateDep, timeout_
             return index
     known = ", ".join(index.name for index in indexes) or "none"
     raise NotFound(f"no index {name!r}; there are: {known}")
+
+
+@router.get(
+    "/indexes/{name}/thumbnails/{entry:path}",
+    response_class=Response,
+    responses={
+        200: {"content": {JPEG: {"schema": {"type": "string", "contentMediaType": JPEG}}}},
+        **problem_responses(NotFound, InvalidParameter, *_UPSTREAM),
+    },
+)
+async def get_thumbnail(
+    name: IndexName,
+    entry: Annotated[str, Path(min_length=1, max_length=512, description="Id of the image.")],
+    request: Request,
+    state: StateDep,
+    timeout_s: Deadline,
+) -> Response:
+    """A small JPEG of an image of the index, where the build made one."""
+    message = pb.GetEntriesRequest(index=name, ids=[entry])
+    response = await call_server(request, state, CAPABILITY, "GetEntries", message, timeout_s)
+    if not response.entries or not response.entries[0].thumbnail:
+        raise NotFound(f"index {name!r} has no thumbnail of {entry!r}")
+    content = await asyncio.to_thread(_read_thumbnail, state.datasets, response.entries[0].thumbnail)
+    return Response(content, media_type=JPEG, headers={"Cache-Control": "private, max-age=3600"})
 
 
 @router.delete(
@@ -240,6 +281,30 @@ async def delete_entries(
     message = pb.DeleteRequest(index=name, ids=body.ids)
     response = await call_server(request, state, CAPABILITY, "Delete", message, timeout_s)
     return DeleteAnswer(deleted=response.deleted)
+
+
+def _read_thumbnail(datasets: Datasets, url: str) -> bytes:
+    """Content of a thumbnail's file.
+
+    Raises:
+        NotFound: It is not there any more, or outside the data set roots of this gateway.
+    """
+    try:
+        return datasets.read_bytes(url, max_bytes=_MAX_THUMBNAIL_BYTES)
+    except (NotFound, PermissionDenied, PayloadTooLarge) as error:
+        raise NotFound("the thumbnail cannot be read here any more") from error
+
+
+def _draw_hits(datasets: Datasets, hits: Sequence[pb.Hit]) -> bytes:
+    """A contact sheet (PNG); a hit without a thumbnail is a grey plate."""
+    pictures = []
+    for hit in hits:
+        try:
+            pictures.append(decode(_read_thumbnail(datasets, hit.entry.thumbnail)))
+        except (NotFound, UnreadableImage, UnsupportedMedia):
+            pictures.append(np.full((96, 128, 3), 200, dtype=np.uint8))
+    captions = [f"{hit.score:.2f} {hit.entry.caption or hit.entry.id}" for hit in hits]
+    return encode_png(contact_sheet(pictures, captions))
 
 
 async def _contents(state: AppState, sources: list[ImageSource]) -> list[bytes]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import quote
 
 import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -292,6 +293,7 @@ class EntryBody(_Body):
 class HitBody(EntryBody):
     """An entry that was found."""
 
+    thumbnail: str | None = Field(description="Path of its thumbnail on this gateway; null if it has none.")
     score: float = Field(description="Cosine with the query, -1 to 1.")
     probability: float | None = Field(
         description="Chance that the image shows what was asked for, as calibrated on photos with captions; "
@@ -332,7 +334,15 @@ class SearchAnswer(Exemplified):
     """What was found, best first."""
 
     EXAMPLE: ClassVar[dict[str, Any]] = {
-        "hits": [{**_EXAMPLE_ENTRY, "score": 0.71, "probability": 0.93, "duplicates": []}],
+        "hits": [
+            {
+                **_EXAMPLE_ENTRY,
+                "thumbnail": "/v1/indexes/photos/thumbnails/2019/07/img_0412.jpg",
+                "score": 0.71,
+                "probability": 0.93,
+                "duplicates": [],
+            }
+        ],
         "next_page_token": "WzIwLCAiM2Y5YTFjIl0=",
         "understood": {"words": ["beach", "sunset", "people"], "read_as": [], "unknown": []},
         "candidates": 3120,
@@ -350,12 +360,15 @@ class SearchAnswer(Exemplified):
     timings: TimingsBody
 
     @classmethod
-    def from_proto(cls, response: pb.SearchResponse, timings: TimingsBody) -> SearchAnswer:
-        """From ``SearchResponse`` of the contract."""
+    def from_proto(cls, response: pb.SearchResponse, index: str, timings: TimingsBody) -> SearchAnswer:
+        """From ``SearchResponse`` of the contract, to a search of an index."""
         return cls.model_construct(
             hits=[
                 HitBody.model_construct(
                     **EntryBody.fields_of(hit.entry),
+                    thumbnail=f"/v1/indexes/{index}/thumbnails/{quote(hit.entry.id)}"
+                    if hit.entry.thumbnail
+                    else None,
                     score=round(hit.score, 4),
                     probability=round(hit.probability, 4) if hit.HasField("probability") else None,
                     duplicates=list(hit.duplicates),

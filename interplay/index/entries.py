@@ -145,6 +145,7 @@ class Entry:
         time: When, with an offset.
         extra: Any further JSON object.
         fingerprint: 64-bit difference hash; near-duplicates have near ones.
+        thumbnail: Where its thumbnail is; may be empty.
         origin: Whether a build or an online call brought it.
     """
 
@@ -157,6 +158,7 @@ class Entry:
     time: datetime | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: int | None = None
+    thumbnail: str = ""
     origin: Origin = "build"
 
     def payload(self) -> dict[str, Any]:
@@ -176,6 +178,8 @@ class Entry:
             payload["time"] = self.time.isoformat()
         if self.fingerprint is not None:
             payload["fingerprint"] = f"{self.fingerprint:016x}"
+        if self.thumbnail:
+            payload["thumbnail"] = self.thumbnail
         return payload
 
     @classmethod
@@ -192,6 +196,7 @@ class Entry:
             time=None if time is None else datetime.fromisoformat(time),
             extra=payload["extra"],
             fingerprint=None if fingerprint is None else int(fingerprint, 16),
+            thumbnail=payload.get("thumbnail", ""),
             origin=payload["origin"],
         )
 

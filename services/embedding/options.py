@@ -38,6 +38,7 @@ MAX_CAPTION_CHARACTERS = 4000
 MAX_TAGS = 64
 MAX_TAG_CHARACTERS = 100
 MAX_EXTRA_BYTES = 16 * 1024
+THUMBNAIL_SIDES = (32, 512)
 
 
 def check_count(name: str, count: int, most: int) -> None:
@@ -177,6 +178,21 @@ def filter_of(message: pb.Filter) -> Filter:
     )
 
 
+def thumbnail_side(request: pb.UpsertRequest) -> int:
+    """Longer side of thumbnails; 0 for none.
+
+    Raises:
+        InvalidParameter: Neither 0 nor 32 to 512.
+    """
+    least, most = THUMBNAIL_SIDES
+    if request.thumbnail_px and not least <= request.thumbnail_px <= most:
+        raise InvalidParameter(
+            f"thumbnail_px is {request.thumbnail_px}; it must be 0, or {least} to {most}",
+            field="thumbnail_px",
+        )
+    return request.thumbnail_px
+
+
 def place_of(message: common_pb2.LatLng) -> Place:
     """A place.
 
@@ -197,6 +213,7 @@ def check_entry(message: pb.Entry, field: str) -> None:
             f"id has {len(message.id)} characters; it must have 1 to {MAX_ID_CHARACTERS}", field=f"{field}.id"
         )
     _check_length(message.uri, MAX_URI_CHARACTERS, f"{field}.uri")
+    _check_length(message.thumbnail, MAX_URI_CHARACTERS, f"{field}.thumbnail")
     _check_length(message.caption, MAX_CAPTION_CHARACTERS, f"{field}.caption")
     _check_tags(message.tags, f"{field}.tags")
 
@@ -220,13 +237,16 @@ def entry_of(
         time=_time_of(message, "time"),
         extra=_json_object(message.extra_json, f"{field}.extra_json"),
         fingerprint=fingerprint,
+        thumbnail=message.thumbnail,
         origin="online" if online else "build",
     )
 
 
 def entry_message(entry: Entry) -> pb.Entry:
     """An entry for the wire."""
-    message = pb.Entry(id=entry.id, uri=entry.uri, caption=entry.caption, tags=entry.tags)
+    message = pb.Entry(
+        id=entry.id, uri=entry.uri, caption=entry.caption, tags=entry.tags, thumbnail=entry.thumbnail
+    )
     if entry.place is not None:
         message.place.latitude = entry.place.latitude
         message.place.longitude = entry.place.longitude

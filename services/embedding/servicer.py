@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from interplay.errors import Conflict, InternalError, InterplayError, InvalidParameter
 from interplay.index.catalogue import Catalogue, Spec
-from interplay.index.entries import Filter, Hits
+from interplay.index.entries import Entry, Filter, Hits
 from interplay.media.fingerprint import fingerprint
+from interplay.media.images import encode_thumbnail
 from interplay.predictors.embedding.image import ImageEmbedder, ImageVector
 from interplay.predictors.embedding.text import TextEmbedder, TextItem, TextVector
 from interplay.rpc.embedding.v1 import embedding_pb2 as pb
@@ -41,6 +42,9 @@ log = get_logger(__name__)
 Images = Batcher[Image, ImageVector]
 Texts = Batcher[TextItem, TextVector]
 T = TypeVar("T")
+
+# An image's vector, its difference hash, and its thumbnail if one was asked for.
+Embedded = tuple[ImageVector, int, bytes]
 
 IMAGE_MODEL, WORD_MODEL = CAPABILITY.models
 # More hits are fetched than asked for where near-duplicates are grouped.
@@ -168,7 +172,7 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
                     )
                 kind = item.WhichOneof("item")
                 if kind == "image":
-                    image, _ = await self._embed_patiently(item.image.content, context, StageTimings())
+                    image, *_ = await self._embed_patiently(item.image.content, context, StageTimings())
                     response.vector.CopyFrom(opt.vector_message(image.vector))
                 elif kind == "text":
                     text = await self._embed_text(self._text_item(item.text, "text"), context)
@@ -240,7 +244,8 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
         """Adds entries."""
         opt.check_count("entries", len(request.entries), opt.MAX_ENTRIES)
         timings = StageTimings()
-        dimension = self._dimension
+        dimension, side = self._dimension, opt.thumbnail_side(request)
+        thumbnails: dict[str, bytes] = {}
         await self._in(self._changing, self._check_target, request.index, request.generation)
 
         async def prepare(new: pb.NewEntry, field: str) -> Any:
@@ -248,8 +253,11 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
                 opt.check_entry(new.entry, f"{field}.entry")
                 kind, mark = new.WhichOneof("content"), None
                 if kind == "image":
-                    image, mark = await self._embed_patiently(new.image.content, context, timings)
+                    image, mark, small = await self._embed_patiently(
+                        new.image.content, context, timings, thumbnail_px=side
+                    )
                     vector = image.vector
+                    thumbnails[field] = small
                 elif kind == "vector":
                     vector = opt.vector_of(new.vector, dimension, f"{field}.vector")
                 else:
@@ -270,11 +278,24 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
             results=[
                 pb.UpsertResult(id=new.entry.id, error=item_error(entry))
                 if isinstance(entry, InterplayError)
-                else pb.UpsertResult(id=new.entry.id)
-                for new, entry in zip(request.entries, prepared, strict=True)
+                else pb.UpsertResult(id=new.entry.id, thumbnail=thumbnails.get(f"entries[{i}]"))
+                for i, (new, entry) in enumerate(zip(request.entries, prepared, strict=True))
             ],
             timings=timings_message(timings),
         )
+
+    async def GetEntries(
+        self, request: pb.GetEntriesRequest, context: grpc.aio.ServicerContext
+    ) -> pb.GetEntriesResponse:
+        """Entries by id."""
+        opt.check_count("ids", len(request.ids), opt.MAX_IDS)
+
+        def get() -> list[Entry]:
+            with self._catalogue.reading(request.index) as index:
+                return index.get(list(request.ids))
+
+        entries = await self._in(self._searching, get)
+        return pb.GetEntriesResponse(entries=[opt.entry_message(entry) for entry in entries])
 
     async def Delete(self, request: pb.DeleteRequest, context: grpc.aio.ServicerContext) -> pb.DeleteResponse:
         """Removes entries."""
@@ -369,33 +390,35 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
             return await work.run(self._texts, item, bucket=None, pixels=1)
 
     async def _embed_image(
-        self, content: bytes, context: grpc.aio.ServicerContext, timings: StageTimings
-    ) -> tuple[ImageVector, int]:
+        self, content: bytes, context: grpc.aio.ServicerContext, timings: StageTimings, thumbnail_px: int = 0
+    ) -> Embedded:
         with self._requests.admit(content, context) as work:
             image = await work.decode()
             vector = await work.run(self._images, image, bucket=None, pixels=self._pixels)
-            mark = await work.finish(fingerprint, image)
+            mark, small = await work.finish(_marks, image, thumbnail_px)
         timings.add(work.timings)
-        return vector, mark
+        return vector, mark, small
 
     async def _embed_patiently(
-        self, content: bytes, context: grpc.aio.ServicerContext, timings: StageTimings
-    ) -> tuple[ImageVector, int]:
+        self, content: bytes, context: grpc.aio.ServicerContext, timings: StageTimings, thumbnail_px: int = 0
+    ) -> Embedded:
         """Of a call with many images: wait for room instead of refusing."""
 
         def time_left_s() -> float:
             remaining = context.time_remaining()
             return float("inf") if remaining is None else remaining
 
-        return await with_patience(lambda: self._embed_image(content, context, timings), time_left_s)
+        return await with_patience(
+            lambda: self._embed_image(content, context, timings, thumbnail_px), time_left_s
+        )
 
     async def _embed_all(
         self, contents: list[bytes], context: grpc.aio.ServicerContext, timings: StageTimings
-    ) -> list[tuple[ImageVector, int] | InterplayError]:
+    ) -> list[Embedded | InterplayError]:
         if len(contents) == 1:
             return [await self._embed_image(contents[0], context, timings)]
 
-        async def one(content: bytes) -> tuple[ImageVector, int] | InterplayError:
+        async def one(content: bytes) -> Embedded | InterplayError:
             try:
                 return await self._embed_patiently(content, context, timings)
             except InterplayError as error:
@@ -416,7 +439,7 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
             text = await self._embed_text(self._text_item(part.text, f"{field}.text"), context)
             return text.vector, text
         if kind == "image":
-            image, _ = await self._embed_image(part.image.content, context, timings)
+            image, *_ = await self._embed_image(part.image.content, context, timings)
             return image.vector, None
         if kind == "entry":
             return await self._in(self._searching, self._entry_vector, index, part.entry, field), None
@@ -480,3 +503,7 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
         loop = asyncio.get_running_loop()
         done: Awaitable[T] = loop.run_in_executor(pool, lambda: function(*args))
         return await done
+
+
+def _marks(image: Image, thumbnail_px: int) -> tuple[int, bytes]:
+    return fingerprint(image), encode_thumbnail(image, thumbnail_px) if thumbnail_px else b""

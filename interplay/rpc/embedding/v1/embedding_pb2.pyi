@@ -177,7 +177,7 @@ class SearchRequest(_message.Message):
     def __init__(self, index: _Optional[str] = ..., query: _Optional[_Iterable[_Union[QueryPart, _Mapping]]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., limit: _Optional[int] = ..., page_token: _Optional[str] = ..., group_duplicates: _Optional[bool] = ..., relevant_only: _Optional[bool] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("id", "uri", "caption", "tags", "place", "time", "extra_json")
+    __slots__ = ("id", "uri", "caption", "tags", "place", "time", "extra_json", "thumbnail")
     ID_FIELD_NUMBER: _ClassVar[int]
     URI_FIELD_NUMBER: _ClassVar[int]
     CAPTION_FIELD_NUMBER: _ClassVar[int]
@@ -185,6 +185,7 @@ class Entry(_message.Message):
     PLACE_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     EXTRA_JSON_FIELD_NUMBER: _ClassVar[int]
+    THUMBNAIL_FIELD_NUMBER: _ClassVar[int]
     id: str
     uri: str
     caption: str
@@ -192,7 +193,8 @@ class Entry(_message.Message):
     place: _common_pb2.LatLng
     time: _timestamp_pb2.Timestamp
     extra_json: str
-    def __init__(self, id: _Optional[str] = ..., uri: _Optional[str] = ..., caption: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., place: _Optional[_Union[_common_pb2.LatLng, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., extra_json: _Optional[str] = ...) -> None: ...
+    thumbnail: str
+    def __init__(self, id: _Optional[str] = ..., uri: _Optional[str] = ..., caption: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., place: _Optional[_Union[_common_pb2.LatLng, _Mapping]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., extra_json: _Optional[str] = ..., thumbnail: _Optional[str] = ...) -> None: ...
 
 class Hit(_message.Message):
     __slots__ = ("entry", "score", "probability", "duplicates")
@@ -235,22 +237,26 @@ class NewEntry(_message.Message):
     def __init__(self, entry: _Optional[_Union[Entry, _Mapping]] = ..., image: _Optional[_Union[_common_pb2.Image, _Mapping]] = ..., vector: _Optional[_Union[Vector, _Mapping]] = ...) -> None: ...
 
 class UpsertRequest(_message.Message):
-    __slots__ = ("index", "generation", "entries")
+    __slots__ = ("index", "generation", "entries", "thumbnail_px")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    THUMBNAIL_PX_FIELD_NUMBER: _ClassVar[int]
     index: str
     generation: str
     entries: _containers.RepeatedCompositeFieldContainer[NewEntry]
-    def __init__(self, index: _Optional[str] = ..., generation: _Optional[str] = ..., entries: _Optional[_Iterable[_Union[NewEntry, _Mapping]]] = ...) -> None: ...
+    thumbnail_px: int
+    def __init__(self, index: _Optional[str] = ..., generation: _Optional[str] = ..., entries: _Optional[_Iterable[_Union[NewEntry, _Mapping]]] = ..., thumbnail_px: _Optional[int] = ...) -> None: ...
 
 class UpsertResult(_message.Message):
-    __slots__ = ("id", "error")
+    __slots__ = ("id", "error", "thumbnail")
     ID_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    THUMBNAIL_FIELD_NUMBER: _ClassVar[int]
     id: str
     error: _common_pb2.ItemError
-    def __init__(self, id: _Optional[str] = ..., error: _Optional[_Union[_common_pb2.ItemError, _Mapping]] = ...) -> None: ...
+    thumbnail: bytes
+    def __init__(self, id: _Optional[str] = ..., error: _Optional[_Union[_common_pb2.ItemError, _Mapping]] = ..., thumbnail: _Optional[bytes] = ...) -> None: ...
 
 class UpsertResponse(_message.Message):
     __slots__ = ("results", "timings")
@@ -259,6 +265,20 @@ class UpsertResponse(_message.Message):
     results: _containers.RepeatedCompositeFieldContainer[UpsertResult]
     timings: _common_pb2.Timings
     def __init__(self, results: _Optional[_Iterable[_Union[UpsertResult, _Mapping]]] = ..., timings: _Optional[_Union[_common_pb2.Timings, _Mapping]] = ...) -> None: ...
+
+class GetEntriesRequest(_message.Message):
+    __slots__ = ("index", "ids")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    index: str
+    ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, index: _Optional[str] = ..., ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetEntriesResponse(_message.Message):
+    __slots__ = ("entries",)
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[Entry]
+    def __init__(self, entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ...) -> None: ...
 
 class DeleteRequest(_message.Message):
     __slots__ = ("index", "ids")

@@ -60,6 +60,11 @@ class EmbeddingServiceStub:
                 request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.UpsertRequest.SerializeToString,
                 response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.UpsertResponse.FromString,
                 _registered_method=True)
+        self.GetEntries = channel.unary_unary(
+                '/interplay.embedding.v1.EmbeddingService/GetEntries',
+                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.GetEntriesRequest.SerializeToString,
+                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.GetEntriesResponse.FromString,
+                _registered_method=True)
         self.Delete = channel.unary_unary(
                 '/interplay.embedding.v1.EmbeddingService/Delete',
                 request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteRequest.SerializeToString,
@@ -131,6 +136,13 @@ class EmbeddingServiceServicer:
 
     def Upsert(self, request, context):
         """Adds entries to an index, or to a generation of it that is being built; the same id replaces.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEntries(self, request, context):
+        """Entries of an index by their ids.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -212,6 +224,11 @@ def add_EmbeddingServiceServicer_to_server(servicer, server):
                     servicer.Upsert,
                     request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.UpsertRequest.FromString,
                     response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.UpsertResponse.SerializeToString,
+            ),
+            'GetEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEntries,
+                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.GetEntriesRequest.FromString,
+                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.GetEntriesResponse.SerializeToString,
             ),
             'Delete': grpc.unary_unary_rpc_method_handler(
                     servicer.Delete,
@@ -385,6 +402,33 @@ class EmbeddingService:
             '/interplay.embedding.v1.EmbeddingService/Upsert',
             interplay_dot_embedding_dot_v1_dot_embedding__pb2.UpsertRequest.SerializeToString,
             interplay_dot_embedding_dot_v1_dot_embedding__pb2.UpsertResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/interplay.embedding.v1.EmbeddingService/GetEntries',
+            interplay_dot_embedding_dot_v1_dot_embedding__pb2.GetEntriesRequest.SerializeToString,
+            interplay_dot_embedding_dot_v1_dot_embedding__pb2.GetEntriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

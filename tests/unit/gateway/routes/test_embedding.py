@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gateway.schemas.embedding import parse_query
 from interplay.errors import DeadlineExceeded, Unavailable
 from interplay.rpc.embedding.v1 import embedding_pb2 as pb
 from tests.fake_embedding import FakeEmbedding
-from tests.unit.gateway.harness import RunningGateway, picture
+from tests.unit.gateway.harness import RunningGateway, Starter, picture
 
 PHOTO = picture("PNG", (60, 40))
 ENCODED = base64.b64encode(PHOTO).decode()
@@ -221,6 +224,7 @@ def test_a_search_by_words(gateway: RunningGateway, embedding_server: FakeEmbedd
     assert hit == {
         **ENTRY,
         "time": "2020-05-06T05:08:09Z",
+        "thumbnail": None,
         "score": 0.9,
         "probability": 0.75,
         "duplicates": [],
@@ -277,6 +281,34 @@ def test_what_is_no_search(
 ) -> None:
     response = gateway.client.post("/v1/search", json=body)
     assert response.status_code == 422 and text in response.text and embedding_server.requests == []
+
+
+def test_thumbnails_and_contact_sheets(
+    start_gateway: Starter, embedding_server: FakeEmbedding, tmp_path: Path
+) -> None:
+    running = start_gateway(dataset_roots=(str(tmp_path),))
+    small = picture("JPEG", (64, 48))
+    (tmp_path / "1.jpg").write_bytes(small)
+    entries = embedding_server.indexes["photos"]
+    entries["a/1 x.jpg"] = pb.Entry(id="a/1 x.jpg", thumbnail=str(tmp_path / "1.jpg"), caption="Sunset")
+    entries["gone"] = pb.Entry(id="gone", thumbnail=str(tmp_path / "2.jpg"))
+    entries["outside"] = pb.Entry(id="outside", thumbnail="/etc/passwd")
+    entries["none"] = pb.Entry(id="none")
+    search = {"index": "photos", "query": "a"}
+    hits = {hit["id"]: hit for hit in running.client.post("/v1/search", json=search).json()["hits"]}
+    assert hits["none"]["thumbnail"] is None
+    path = hits["a/1 x.jpg"]["thumbnail"]
+    assert path == "/v1/indexes/photos/thumbnails/a/1%20x.jpg"
+    shown = running.client.get(path)
+    assert (shown.status_code, shown.headers["content-type"], shown.content) == (200, "image/jpeg", small)
+    for name in ("gone", "outside", "none", "nope"):
+        missing = running.client.get(f"/v1/indexes/photos/thumbnails/{name}")
+        assert missing.status_code == 404 and "/etc" not in missing.text
+    sheet = running.client.post("/v1/search", json=search, headers={"Accept": "image/png"})
+    assert sheet.status_code == 200 and sheet.headers["content-type"] == "image/png"
+    assert Image.open(io.BytesIO(sheet.content)).width > 4 * 200
+    entries.clear()
+    assert running.client.post("/v1/search", json=search, headers={"Accept": "image/png"}).status_code == 404
 
 
 def test_errors_of_the_server_come_through(gateway: RunningGateway, embedding_server: FakeEmbedding) -> None:
