@@ -250,7 +250,7 @@ class BuildIndexWork(Work):
 
 
 def entry_of(item: IndexItem, thumbnail: str) -> pb.Entry:
-    """An entry of an item's facts: caption, tags, place (or latitude, longitude), time, uri; others are extra.
+    """An entry of facts: caption, tags, place (or latitude, longitude), time, uri; all others are extra.
 
     Raises:
         InvalidParameter: A fact is not of its kind.
