@@ -1,8 +1,8 @@
 """Publishes the backbone, the image head and the words of the embedding.
 
     python -m training.embedding.export --backbone --version 1
-    python -m training.embedding.export --run RUN --text TEXT/glove-tfidf.npz --version 1 \\
-        --dictionaries dictionaries.json
+    python -m training.embedding.export --run RUN --text TEXT/glove-tfidf.npz --features FEATURES \\
+        --dictionaries dictionaries.json --version 1
 
 The first form publishes EfficientNet-Lite0 with ImageNet's weights as `backbone-lite0`, which the heads of
 several capabilities share. The second publishes a head trained on its features (`embedding-image`) and the
@@ -23,14 +23,18 @@ from interplay.models.image_embedding import EmbeddingHead, HeadConfig, Lite0Fea
 from interplay.predictors.embedding.word_table import WordTable
 from interplay.store import WEIGHTS_FILE, Manifest, StoredModel, publish, resolve
 from training.checkpoints import latest_checkpoint
+from training.embedding.data import load_part
 from training.embedding.features import SIDE
 from training.embedding.task import HeadModel
 from training.embedding.text.corpus import load_stop_words
 from training.embedding.text.train import SavedText, load_text
-from training.embedding.train import prepare
+from training.embedding.train import SearchSet, calibrate, load_features, prepare
 from training.imagenet import load_lite0
 
 BACKBONE = "backbone-lite0"
+# Captions name a part of what a photo shows, so a hit whose caption has the word with a chance of a fifth
+# mostly shows it.
+RELEVANT = 0.2
 DATA = [
     {
         "name": "COCO photos and captions (40,000 photos)",
@@ -71,6 +75,7 @@ def export_embedding(
     store: Path,
     *,
     version: int,
+    odds: tuple[float, float],
     training: dict[str, Any],
     commit: str | None,
     dictionaries: dict[str, dict[str, list[str]]] | None = None,
@@ -83,6 +88,7 @@ def export_embedding(
         table: words; their vectors are stored as float16.
         store: root of the model store.
         version: positive.
+        odds: slope and offset of `calibrate`.
         training: how both were trained.
         commit: of the code that trained them.
         dictionaries: by language, words of the table that foreign words stand for.
@@ -107,6 +113,7 @@ def export_embedding(
             description="Words in the space of images: a table of vectors (thesis 4.3)",
             license=LICENSE,
             details={"stop_words": sorted(load_stop_words()), "translations": translations},
+            thresholds={"odds_slope": odds[0], "odds_offset": odds[1], "relevant": RELEVANT},
             parameters=table.vectors.size + table.weights.size,
             training=training,
             data=DATA + (DICTIONARY_DATA if translations else []),
@@ -193,6 +200,9 @@ def main() -> None:
     parser.add_argument("--backbone", action="store_true", help="publish the backbone")
     parser.add_argument("--run", type=Path, help="folder of training.embedding.train")
     parser.add_argument("--text", type=Path, help="the text model that it was trained with")
+    parser.add_argument(
+        "--features", type=Path, help="folder of training.embedding.features, for calibration"
+    )
     parser.add_argument("--dictionaries", type=Path, help="JSON of training.embedding.text.translate")
     parser.add_argument("--store", type=Path, default=Path("model_store"), help="default: model_store")
     parser.add_argument("--version", type=int, required=True)
@@ -200,11 +210,12 @@ def main() -> None:
     args = parser.parse_args()
     if args.backbone:
         published = [export_backbone(args.store, args.version)]
-    elif args.run is None or args.text is None:
-        parser.error("--run and --text, or --backbone, are required")
+    elif args.run is None or args.text is None or args.features is None:
+        parser.error("--run, --text and --features, or --backbone, are required")
     else:
         text = load_text(args.text)
         head, table, facts = read_run(args.run, text)
+        dev = SearchSet.of(load_part("dev"), load_features(args.features, "dev"))
         training = {
             "recipe": "docs/embedding.md",
             "text_model": text.name,
@@ -217,7 +228,8 @@ def main() -> None:
         }
         published = list(
             export_embedding(
-                head, table, args.store, version=args.version, training=training, commit=facts["commit"],
+                head, table, args.store, version=args.version, odds=calibrate(dev, head, table),
+                training=training, commit=facts["commit"],
                 dictionaries=json.loads(args.dictionaries.read_text()) if args.dictionaries else None,
                 metrics=json.loads(args.metrics.read_text()) if args.metrics else None,
             )

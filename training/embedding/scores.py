@@ -1,5 +1,6 @@
 """Precision at k of queries, with bootstrap intervals."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -45,3 +46,31 @@ def bootstrap(scores: np.ndarray, rounds: int = 2000, seed: int = 0) -> tuple[fl
     means = scores[rng.integers(0, len(scores), (rounds, len(scores)))].mean(axis=1)
     low, high = np.percentile(means, (2.5, 97.5))
     return float(low), float(high)
+
+
+def fit_odds(scores: np.ndarray, right: np.ndarray, rounds: int = 50) -> tuple[float, float]:
+    """What a cosine means: logistic regression of "the photo is right" on it, by Newton's method.
+
+    Args:
+        scores: (N,) cosines.
+        right: (N,) bool.
+        rounds: Newton steps.
+
+    Returns:
+        Slope and offset of the logarithm of the odds.
+
+    Raises:
+        ValueError: All photos are right, or none.
+    """
+    if right.all() or not right.any():
+        raise ValueError("there must be photos that are right, and some that are not")
+    x = np.stack([scores, np.ones_like(scores)], axis=1).astype(np.float64)
+    beta = np.array([0.0, math.log(right.mean() / (1 - right.mean()))])
+    for _ in range(rounds):
+        chance = 1 / (1 + np.exp(-np.clip(x @ beta, -60, 60)))
+        weight = np.maximum(chance * (1 - chance), 1e-12)
+        step = np.linalg.solve(x.T @ (x * weight[:, None]), x.T @ (right - chance))
+        beta += step
+        if np.abs(step).max() < 1e-9:
+            break
+    return float(beta[0]), float(beta[1])

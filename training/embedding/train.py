@@ -19,7 +19,7 @@ from interplay.predictors.embedding.word_table import WordTable
 from training.datasets.captions import CaptionedImage
 from training.embedding.data import load_part
 from training.embedding.queries import Relevance, frequent_queries
-from training.embedding.scores import precision_at
+from training.embedding.scores import fit_odds, precision_at
 from training.embedding.task import LOSSES, HeadTask, HeadTaskOptions, Pairs, to_unit_range
 from training.embedding.text.corpus import load_stop_words
 from training.embedding.text.train import SavedText, load_text
@@ -63,6 +63,16 @@ class SearchSet:
             images = images / images.sum(1, keepdims=True)
         kinds = {"single": self.single, "two": self.two}
         return {name: precision_at(queries, embed, images, self.relevance) for name, queries in kinds.items()}
+
+
+def calibrate(photos: SearchSet, head: EmbeddingHead, table: WordTable) -> tuple[float, float]:
+    """Slope and offset of the odds that a photo is right for a word, by their cosine; see `fit_odds`."""
+    with torch.inference_mode():
+        images = torch.nn.functional.normalize(head.eval()(photos.features), dim=1).numpy()
+    embed = query_vector(table, "unit")
+    scores = np.concatenate([images @ embed(query) for query in photos.single])
+    right = np.concatenate([photos.relevance.right(query) for query in photos.single])
+    return fit_odds(scores, right)
 
 
 def query_vector(table: WordTable, space: str) -> Callable[[Sequence[str]], np.ndarray]:

@@ -14,7 +14,7 @@ from interplay.store import resolve
 from training.datasets.captions import CaptionedImage
 from training.embedding.export import export_backbone, export_embedding, read_run
 from training.embedding.queries import Relevance, frequent_queries, lemma
-from training.embedding.scores import bootstrap, precision_at
+from training.embedding.scores import bootstrap, fit_odds, precision_at
 from training.embedding.task import LONGEST_CAPTION, FeatureSet, HeadTaskOptions, Pairs, to_unit_range
 from training.embedding.text.train import SavedText
 from training.embedding.train import SearchSet, prepare, query_vector, train_head
@@ -88,7 +88,7 @@ def test_a_published_run_embeds_words_and_features_alike(world: tuple, tmp_path:
     store = tmp_path / "store"
     backbone = export_backbone(store, 1)
     words, image = export_embedding(
-        head, table, store, version=1, training={}, commit=facts["commit"],
+        head, table, store, version=1, odds=(9.0, -4.0), training={}, commit=facts["commit"],
         dictionaries={"es": {"perro": ["dog", "hound"], "gata": ["tabby"]}},
     )  # fmt: skip
     embedder = TextEmbedder.load(resolve(store, "embedding-words"))
@@ -173,6 +173,16 @@ def test_precision_and_its_interval() -> None:
     assert scores.tolist() == [0.5, 1.0, 0.0]
     low, high = bootstrap(np.array([0.0, 1.0] * 50))
     assert 0.38 < low < 0.45 and 0.55 < high < 0.62
+
+
+def test_odds_are_those_of_the_data() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.uniform(-1, 1, 20_000)
+    right = rng.random(20_000) < 1 / (1 + np.exp(-(6 * scores - 3)))
+    slope, offset = fit_odds(scores, right)
+    assert slope == pytest.approx(6, abs=0.3) and offset == pytest.approx(-3, abs=0.2)
+    with pytest.raises(ValueError, match="some that are not"):
+        fit_odds(scores, np.ones_like(right))
 
 
 def test_a_query_is_the_sum_of_its_words() -> None:
