@@ -26,7 +26,7 @@ COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220), 
 WORDS = (*COLOURS, "crimson", "sky", "grass", "skyscraper")
 # Vectors of the words: a colour is its own axis, the others are near one.
 _AXES = {"red": 0, "green": 1, "blue": 2, "white": 3, "crimson": 0, "grass": 1, "sky": 2, "skyscraper": 4}
-TRANSLATIONS = {"es": {"rojo": ["red"], "azul": ["blue"]}, "ca": {"vermell": ["red"]}}
+TRANSLATIONS = {"es": {"rojo": "red", "azul": "blue"}, "ca": {"vermell": "red"}}
 
 
 def word_vectors() -> np.ndarray:

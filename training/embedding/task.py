@@ -7,6 +7,8 @@ Losses, all of a photo's vector z against its caption's vector t:
     triplet      max(0, margin - cos(z, t) + cos(z, t')), t' the caption of another photo of the batch
     contrastive  which caption of the batch is the photo's, and which photo the caption's (softmax of
                  cosines over a temperature)
+    words        which words of the whole table the caption has (sigmoid of each word's vector times z, and a
+                 bias that takes up how frequent the word is); trains the words, too
 
 With `tune_words` the table of words is trained too, from the text model's vectors on: a caption is then
 the sum of its words' vectors. It stays a table, so queries go on as before.
@@ -26,7 +28,7 @@ from torch.utils.data import Dataset
 from interplay.models.image_embedding import EmbeddingHead, HeadConfig
 from interplay.predictors.embedding.word_table import WordTable
 
-LOSSES = ("sigmoid", "cosine", "triplet", "contrastive")
+LOSSES = ("sigmoid", "cosine", "triplet", "contrastive", "words")
 LONGEST_CAPTION = 24  # words; longer ones are cut
 
 
@@ -61,8 +63,10 @@ class HeadTaskOptions:
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
-        if self.tune_words and self.loss not in ("triplet", "contrastive"):
+        if self.tune_words and self.loss not in ("triplet", "contrastive", "words"):
             raise ValueError(f"words cannot be tuned with the loss {self.loss}: all would become one vector")
+        if self.loss == "words" and not self.tune_words:
+            raise ValueError("the loss words needs tune_words: it is what trains them")
         if not 0 <= self.noise <= 1:
             raise ValueError(f"noise is {self.noise}; it must be between 0 and 1")
 
@@ -90,6 +94,13 @@ class Pairs:
         chosen = rng.random(len(source)) < part
         source[chosen] = rng.integers(0, len(source), int(chosen.sum()))
         return replace(self, targets=self.targets[source], captions=[self.captions[i] for i in source])
+
+    def frequencies(self, words: int) -> np.ndarray:
+        """(words,) part of the captions that have each word."""
+        counts = np.zeros(words)
+        for rows in self.captions:
+            counts[list(set(rows))] += 1
+        return counts / len(self.captions)
 
     def digest(self) -> str:
         """Digest of captions and their vectors."""
@@ -145,9 +156,12 @@ class HeadModel(nn.Module):
         head: features to vectors.
         table: words; its vectors are kept times their weights, with a row of zeros for no word.
         temperature: first value.
+        frequencies: (V,) part of the captions that have each word, for the loss "words".
     """
 
-    def __init__(self, head: EmbeddingHead, table: WordTable, temperature: float) -> None:
+    def __init__(
+        self, head: EmbeddingHead, table: WordTable, temperature: float, frequencies: np.ndarray | None = None
+    ) -> None:
         super().__init__()
         self.head = head
         weighted = torch.from_numpy(table.vectors * table.weights[:, None])
@@ -155,6 +169,9 @@ class HeadModel(nn.Module):
         rows = torch.cat([weighted, torch.zeros(1, weighted.shape[1])])
         self.words = nn.Embedding.from_pretrained(rows, freeze=False, padding_idx=len(weighted))
         self.log_scale = nn.Parameter(torch.tensor(1 / temperature).log())
+        known = np.full(len(table.words), 0.5) if frequencies is None else frequencies
+        odds = torch.from_numpy(np.clip(known, 1e-5, 1 - 1e-5)).float().logit()
+        self.word_bias = nn.Parameter(odds, requires_grad=frequencies is not None)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(N, F) to (N, D) before the space's last step."""
@@ -190,7 +207,8 @@ class HeadTask:
         config = HeadConfig(
             int(pairs.features.shape[2]), table.dimension, options.hidden, space, options.dropout
         )
-        self.model = HeadModel(EmbeddingHead(config), table, options.temperature)
+        frequencies = pairs.frequencies(len(table.words)) if options.loss == "words" else None
+        self.model = HeadModel(EmbeddingHead(config), table, options.temperature, frequencies)
         self.model.words.weight.requires_grad_(options.tune_words)
         self.dataset = FeatureSet(pairs, len(table.words), seed)
         self.batch_size = options.batch_size
@@ -202,8 +220,10 @@ class HeadTask:
         """See `Task`."""
         options = self._options
         groups: list[dict[str, Any]] = [{"params": list(self.model.head.parameters()), "lr": options.rate}]
-        if options.loss == "contrastive":
+        if options.loss in ("contrastive", "words"):
             groups.append({"params": [self.model.log_scale], "lr": options.rate, "weight_decay": 0.0})
+        if options.loss == "words":
+            groups.append({"params": [self.model.word_bias], "lr": 10 * options.rate, "weight_decay": 0.0})
         if options.tune_words:
             groups.append({"params": [self.model.words.weight], "lr": options.word_rate, "weight_decay": 0.0})
         return groups
@@ -223,6 +243,14 @@ class HeadTask:
                 F.binary_cross_entropy_with_logits(logits, batch["target"], reduction="none").sum(1).mean()
             )
             return value, {"sigmoid": value.detach()}
+        if options.loss == "words":
+            vectors = self.model.words.weight  # (V + 1, D), the last for no word
+            images = F.normalize(logits, dim=1)
+            scores = self.model.log_scale.exp() * images @ vectors[:-1].T + self.model.word_bias
+            told = torch.zeros(len(scores), len(vectors), device=scores.device)
+            told.scatter_(1, batch["words"], 1.0)
+            value = F.binary_cross_entropy_with_logits(scores, told[:, :-1], reduction="none").sum(1).mean()
+            return value, {"words": value.detach()}
         texts = self.model.caption(batch["words"]) if options.tune_words else batch["target"]
         told = texts.norm(dim=1) > 0  # captions without a known word say nothing
         images, texts = F.normalize(logits[told], dim=1), F.normalize(texts[told], dim=1)

@@ -56,7 +56,7 @@ class TextEmbedder:
     Args:
         table: The words; its vectors are of the image model's space.
         manifest: ``details["stop_words"]`` are left out, ``details["translations"]`` holds, by language,
-            the words of the table that a foreign word stands for.
+            the words of the table that a foreign word stands for, with blanks between.
     """
 
     def __init__(self, table: WordTable, manifest: Manifest) -> None:
@@ -65,7 +65,10 @@ class TextEmbedder:
         self.device = "cpu"
         self.dtype = "float32"
         self._stop_words = frozenset(manifest.details.get("stop_words", ()))
-        self._translations: dict[str, dict[str, list[str]]] = manifest.details.get("translations", {})
+        self._translations = {
+            language: {word: tuple(english.split()) for word, english in entries.items()}
+            for language, entries in manifest.details.get("translations", {}).items()
+        }
 
     @classmethod
     def load(cls, stored: StoredModel) -> TextEmbedder:
@@ -109,7 +112,7 @@ class TextEmbedder:
         total = np.zeros(self.table.dimension, dtype=np.float64)
         for token in tokenize(text, self._stop_words):
             if token in dictionary:
-                read_as[token] = tuple(dictionary[token])
+                read_as[token] = dictionary[token]
                 total += self._mean(dictionary[token])
             elif token in self.table.index:
                 known.append(token)

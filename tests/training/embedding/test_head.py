@@ -15,7 +15,7 @@ from training.datasets.captions import CaptionedImage
 from training.embedding.export import export_backbone, export_embedding, read_run
 from training.embedding.queries import Relevance, frequent_queries, lemma
 from training.embedding.scores import bootstrap, fit_odds, precision_at
-from training.embedding.task import LONGEST_CAPTION, FeatureSet, HeadTaskOptions, Pairs, to_unit_range
+from training.embedding.task import LONGEST_CAPTION, LOSSES, FeatureSet, HeadTaskOptions, Pairs, to_unit_range
 from training.embedding.text.train import SavedText
 from training.embedding.train import SearchSet, prepare, query_vector, train_head
 from training.engine import EngineConfig
@@ -54,9 +54,9 @@ def run(
 OPTIONS = HeadTaskOptions(batch_size=32, rate=1e-2, dropout=0.0)
 
 
-@pytest.mark.parametrize("loss", ["sigmoid", "cosine", "triplet", "contrastive"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_learns_to_find(world: tuple, loss: str, tmp_path: Path) -> None:
-    scores, _ = run(world, replace(OPTIONS, loss=loss), tmp_path)
+    scores, _ = run(world, replace(OPTIONS, loss=loss, tune_words=loss == "words"), tmp_path)
     assert scores["single"] > 0.9 and scores["two"] > 0.6
 
 
@@ -123,7 +123,7 @@ def test_items_are_functions_of_their_number(world: tuple) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"loss": "l1"}, "loss must be one of"), ({"noise": 1.5}, "noise is 1.5; it must be between 0 and 1"),
+    [({"loss": "l1"}, "loss must be one of"), ({"loss": "words"}, "the loss words needs tune_words"), ({"noise": 1.5}, "noise is 1.5; it must be between 0 and 1"),
      ({"loss": "cosine", "tune_words": True}, "words cannot be tuned with the loss cosine")],
 )  # fmt: skip
 def test_options_that_are_none(changes: dict, message: str) -> None:

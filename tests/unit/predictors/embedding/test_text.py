@@ -19,7 +19,7 @@ VECTORS = np.eye(5, dtype=np.float32)
 WEIGHTS = np.array([1, 2, 1, 1, 4], dtype=np.float32)
 DETAILS: dict[str, Any] = {
     "stop_words": ["the", "at"],
-    "translations": {"es": {"perro": ["dog"], "playa": ["beach"], "dog": ["car", "beach"]}},
+    "translations": {"es": {"perro": "dog", "playa": "beach", "dog": "car beach"}},
 }
 
 
