@@ -98,7 +98,9 @@ def export_embedding(
     known = set(table.words)
     translations = {
         language: {
-            word: kept for word, english in entries.items() if (kept := [e for e in english if e in known])
+            word: " ".join(kept)
+            for word, english in entries.items()
+            if (kept := [e for e in english if e in known])
         }
         for language, entries in (dictionaries or {}).items()
     }
