@@ -37,8 +37,8 @@ def test_shipped_version_is_whole_and_described(manifest: Manifest) -> None:
     assert manifest.capability in {capability.name for capability in CAPABILITIES}
     for fact in (manifest.description, manifest.license, manifest.training, manifest.data):
         assert fact
-    # A perceptual network gives losses; it has no quality of its own to measure.
-    assert manifest.metrics or manifest.architecture == "perceptual"
+    # A perceptual network gives losses, a backbone features: they have no quality of their own to measure.
+    assert manifest.metrics or manifest.architecture in ("perceptual", "image_backbone")
     assert all(data.get("license") for data in manifest.data)
     assert not re.search(r'"/|/root|/home|/tmp', manifest.model_dump_json())
 
