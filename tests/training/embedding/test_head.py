@@ -123,9 +123,13 @@ def test_items_are_functions_of_their_number(world: tuple) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"loss": "l1"}, "loss must be one of"), ({"loss": "words"}, "the loss words needs tune_words"), ({"noise": 1.5}, "noise is 1.5; it must be between 0 and 1"),
-     ({"loss": "cosine", "tune_words": True}, "words cannot be tuned with the loss cosine")],
-)  # fmt: skip
+    [
+        ({"loss": "l1"}, "loss must be one of"),
+        ({"loss": "words"}, "the loss words needs tune_words"),
+        ({"noise": 1.5}, "noise is 1.5; it must be between 0 and 1"),
+        ({"loss": "cosine", "tune_words": True}, "words cannot be tuned with the loss cosine"),
+    ],
+)
 def test_options_that_are_none(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         HeadTaskOptions(**changes)
