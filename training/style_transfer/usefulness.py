@@ -85,6 +85,17 @@ def train_one(
     return train(task, config)
 
 
+def load_segmenter(checkpoint: Path) -> TextSegmenter:
+    """The serving predictor with a checkpoint's averaged weights."""
+    facts = json.loads((checkpoint / "state.json").read_text())
+    with tempfile.TemporaryDirectory() as store:
+        stored = export_weights(
+            load_file(checkpoint / "ema.safetensors"), facts["task"]["model"], Path(store),
+            name="textfcn-trial", version=1, training={}, commit=None, data=[],
+        )  # fmt: skip
+        return TextSegmenter.load(stored, device="auto")
+
+
 def score(checkpoint: Path, held_out: list[Sample]) -> dict[str, Any]:
     """Pixel scores of a checkpoint's averaged weights through the serving predictor.
 
@@ -92,14 +103,8 @@ def score(checkpoint: Path, held_out: list[Sample]) -> dict[str, Any]:
         Precision, recall and F1 at a probability of 0.5, and F1 by probability: a detector that is only
         more or less sure of itself has its best elsewhere.
     """
-    facts = json.loads((checkpoint / "state.json").read_text())
-    with tempfile.TemporaryDirectory() as store:
-        stored = export_weights(
-            load_file(checkpoint / "ema.safetensors"), facts["task"]["model"], Path(store),
-            name="textfcn-trial", version=1, training={}, commit=None, data=[],
-        )  # fmt: skip
-        segmenter = TextSegmenter.load(stored, device="auto")
-        heatmaps = [segmenter.predict([read_rgb(sample.image)])[0] for sample in held_out]
+    segmenter = load_segmenter(checkpoint)
+    heatmaps = [segmenter.predict([read_rgb(sample.image)])[0] for sample in held_out]
     by_threshold = {str(t): score_pixels(held_out, heatmaps, t)["f1"] for t in THRESHOLDS}
     return {**score_pixels(held_out, heatmaps, 0.5), "f1_by_threshold": by_threshold}
 
