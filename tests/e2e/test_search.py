@@ -52,11 +52,10 @@ def index(system: System) -> str:
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff broken")
     lines.append({"image": "broken.jpg"})
     (folder / "list.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    output = interplay(
+    interplay(
         system, "jobs", "submit", "build_index", "-p", "index=e2e", "-p", "input=to-index/list.jsonl",
         "-p", "output=e2e-index", "--watch",
     )  # fmt: skip
-    assert "succeeded" in output
     return "e2e"
 
 

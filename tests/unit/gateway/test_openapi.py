@@ -77,7 +77,7 @@ def test_every_operation_has_examples_that_fit_their_schema(name: str, operation
             if status == "request" or status < "300":
                 shown += len(examples)
     empty = list(operation["responses"])[0] == "204"
-    assert shown or empty or "{file}" in name, f"{name} shows no example"
+    assert shown or empty or "{file}" in name or "thumbnails" in name, f"{name} shows no example"
 
 
 def test_every_error_is_a_problem_and_all_kinds_are_shown() -> None:
