@@ -122,6 +122,13 @@ class Catalogue(Protocol):
             NotFound: No such index; the message lists those there are.
         """
 
+    def spec(self, name: str) -> Spec:
+        """What the generation that answers is made for.
+
+        Raises:
+            NotFound: No such index.
+        """
+
     def reading(self, name: str) -> AbstractContextManager[VectorIndex]:
         """The generation that answers, for as long as the context lasts.
 
@@ -180,17 +187,28 @@ class Catalogue(Protocol):
         """Let go of everything."""
 
 
-def carry_over(old: VectorIndex, new: VectorIndex) -> int:
-    """Copy what came online from one generation to the next; returns how many entries that were."""
+def carry_over(old: VectorIndex, new: VectorIndex, *, missing_only: bool = False) -> int:
+    """Copy what came online from one generation to the next; returns how many entries that were.
+
+    Args:
+        old: The generation that answers, or did.
+        new: The next one.
+        missing_only: Leave alone what the next one has: it answers already, and may have newer.
+    """
     carried, batch = 0, []
+
+    def flush() -> int:
+        there = {entry.id for entry in new.get([entry.id for entry in batch])} if missing_only else set()
+        kept = [entry for entry in batch if entry.id not in there]
+        if kept:
+            new.upsert(kept)
+        return len(kept)
+
     for entry in old.scroll(Filter(origin="online")):
         batch.append(entry)
         if len(batch) == _CARRIED_AT_ONCE:
-            new.upsert(batch)
-            carried, batch = carried + len(batch), []
-    if batch:
-        new.upsert(batch)
-    return carried + len(batch)
+            carried, batch = carried + flush(), []
+    return carried + (flush() if batch else 0)
 
 
 def unknown_index(name: str, known: Sequence[str]) -> NotFound:

@@ -59,6 +59,10 @@ class ClusterCatalogue:
         )
         return IndexInfo(self._spec(collection), self._client.count(collection, exact=True).count, building)
 
+    def spec(self, name: str) -> Spec:
+        """See ``Catalogue``."""
+        return self._spec(self._current(name))
+
     @contextmanager
     def reading(self, name: str) -> Iterator[VectorIndex]:
         """See ``Catalogue``."""
@@ -112,7 +116,7 @@ class ClusterCatalogue:
             self._client.update_collection_aliases(moves)
             if old is not None:
                 if carried:
-                    carry_over(self._open(old, spec.dimension), new)
+                    carry_over(self._open(old, spec.dimension), new, missing_only=True)
                 self._client.delete_collection(old)
         return self.info(name)
 

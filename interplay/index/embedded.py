@@ -89,6 +89,11 @@ class EmbeddedCatalogue:
                 building = tuple(sorted(self._names[name].building))
             return IndexInfo(generation.spec, generation.index.count(), building)
 
+    def spec(self, name: str) -> Spec:
+        """See ``Catalogue``."""
+        with self._using(name) as generation:
+            return generation.spec
+
     @contextmanager
     def reading(self, name: str) -> Iterator[VectorIndex]:
         """See ``Catalogue``."""

@@ -465,7 +465,7 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
         Raises:
             Conflict: They are of another model.
         """
-        self._check_space(self._catalogue.info(name).spec)
+        self._check_space(self._catalogue.spec(name))
         with self._catalogue.reading(name) as index:
             yield index
 
@@ -481,14 +481,14 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
         if generation:
             with self._catalogue.building(name, generation):
                 return
-        self._check_space(self._catalogue.info(name).spec)
+        self._check_space(self._catalogue.spec(name))
 
     def _write(self, name: str, generation: str, entries: list[Any]) -> None:
         if generation:
             with self._catalogue.building(name, generation) as index:
                 index.upsert(entries)
             return
-        self._check_space(self._catalogue.info(name).spec)
+        self._check_space(self._catalogue.spec(name))
         with self._catalogue.writing(name) as index:
             index.upsert(entries)
 

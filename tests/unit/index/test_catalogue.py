@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from interplay.errors import Conflict, InvalidParameter, NotFound
-from interplay.index.catalogue import Catalogue, Spec
+from interplay.index.catalogue import Catalogue, Spec, carry_over
 from interplay.index.entries import Entry
 from tests.unit.index.conftest import DIMENSION
 
@@ -33,6 +33,7 @@ def test_an_index_answers_once_it_is_published(catalogue: Catalogue, entries: li
         index.upsert(entries[:10])
     info = catalogue.publish("photos", "g1")
     assert (info.spec.generation, info.entries, info.building) == ("g1", 10, ())
+    assert catalogue.spec("photos") == info.spec
     with pytest.raises(NotFound, match="no index 'films'; there are: photos"), catalogue.reading("films"):
         pass
 
@@ -77,6 +78,20 @@ def test_what_came_online_is_carried_over(catalogue: Catalogue, entries: list[En
     assert catalogue.info("photos").entries == 10
     with catalogue.reading("photos") as index:
         assert len(index.get(["new 0", "new 4", entries[7].id])) == 2
+
+
+def test_carrying_over_after_a_swap_leaves_newer_entries_alone(
+    catalogue: Catalogue, entries: list[Entry]
+) -> None:
+    for name in ("old", "new"):
+        build(catalogue, "g1", entries[:3], name=name)
+        with catalogue.writing(name) as index:
+            index.upsert([Entry("both", entries[9].vector, caption=name, origin="online")])
+    with catalogue.writing("old") as old, catalogue.writing("new") as new:
+        old.upsert([online(entries[10], "only old")])
+        assert carry_over(old, new, missing_only=True) == 1
+        assert [entry.caption for entry in new.get(["both"])] == ["new"] and len(new.get(["only old"])) == 1
+        assert carry_over(old, new) == 2 and [entry.caption for entry in new.get(["both"])] == ["old"]
 
 
 def test_another_space_carries_nothing_over(catalogue: Catalogue, entries: list[Entry]) -> None:
