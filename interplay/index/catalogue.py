@@ -195,7 +195,8 @@ def carry_over(old: VectorIndex, new: VectorIndex, *, missing_only: bool = False
         new: The next one.
         missing_only: Leave alone what the next one has: it answers already, and may have newer.
     """
-    carried, batch = 0, []
+    carried = 0
+    batch: list[Entry] = []
 
     def flush() -> int:
         there = {entry.id for entry in new.get([entry.id for entry in batch])} if missing_only else set()
