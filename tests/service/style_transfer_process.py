@@ -1,75 +1,20 @@
-"""A real style transfer server process on a store with small random weights."""
+"""A real style transfer server process."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from interplay.capabilities import get_capability
-from interplay.launcher.ports import free_port
-from interplay.launcher.settings import child_environment
-from interplay.rpc.clients import SyncModelServerClient
-from tests.conftest import REPOSITORY_ROOT, wait_until
+from tests.service.server_process import ServerProcess
 
 CAPABILITY = get_capability("style_transfer")
 
 
-class StyleTransferProcess:
-    """``python -m services.style_transfer``.
-
-    Args:
-        folder: For the log.
-        store: Model store.
-        detection: gRPC target of the text detection server.
-        settings: Further settings by name.
-    """
+class StyleTransferProcess(ServerProcess):
+    """``python -m services.style_transfer``; ``detection`` is the text detection server's gRPC target."""
 
     def __init__(self, folder: Path, store: Path, detection: str, **settings: Any) -> None:
-        self.port = free_port()
-        self.log = folder / f"server-{self.port}.log"
-        self.client = SyncModelServerClient(CAPABILITY, f"127.0.0.1:{self.port}", default_timeout_s=100)
-        values = {
-            "port": self.port,
-            "metrics_port": free_port(),
-            "model_store": store,
-            "threads": 1,
-            "device": "cpu",
-            "capability_addresses": json.dumps({"text_detection": detection}),
-            **settings,
-        }
-        environment = {f"INTERPLAY_{name.upper()}": str(value) for name, value in values.items()}
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", CAPABILITY.module],
-                cwd=REPOSITORY_ROOT,
-                env=child_environment(environment),
-                stdout=log,
-                stderr=log,
-            )
-
-    def wait_until_serving(self) -> None:
-        """Wait for SERVING; fail with the log if the process ends first."""
-
-        def serving() -> bool:
-            assert self.process.poll() is None, self.log.read_text()
-            return self.client.is_serving()
-
-        wait_until(serving, timeout_s=200, what="style transfer serves")
-
-    def log_lines(self) -> list[dict[str, Any]]:
-        """The log so far; fails when a line is not JSON."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
-
-    def end(self) -> int:
-        """Close the client, end the process with SIGTERM and return its exit status."""
-        self.client.close()
-        if self.process.poll() is None:
-            self.process.terminate()
-        try:
-            return self.process.wait(60)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise
+        addresses = json.dumps({"text_detection": detection})
+        super().__init__(CAPABILITY, folder, store, 100, capability_addresses=addresses, **settings)
