@@ -78,7 +78,9 @@ def _fact(text: str) -> tuple[str, Any]:
     )
 )
 def search(
-    query: Annotated[str, typer.Argument(help="Words and phrases with weights.", show_default=False)] = "",
+    query: Annotated[
+        list[str] | None, typer.Argument(help="Words and phrases with weights.", show_default=False)
+    ] = None,
     index: Annotated[str, typer.Option(help="Name of the index.")] = "photos",
     image: Annotated[
         Path | None, typer.Option(help="A photo to search by.", exists=True, dir_okay=False)
@@ -133,7 +135,7 @@ def search(
         conditions["box"] = dict(zip(("south", "west", "north", "east"), edges, strict=True))
     options = {
         "index": index,
-        "query": query,
+        "query": " ".join(query or []),
         "language": lang,
         "like": like or [],
         "filter": {name: value for name, value in conditions.items() if value},

@@ -121,6 +121,12 @@ def test_a_search_by_photo_is_a_form(
     assert json.loads(fields["filter"]) == {"tags": ["a"]} and json.loads(fields["like"]) == []
 
 
+def test_words_need_no_quotes(interplay: Callable[..., Any], gateway: FakeGateway) -> None:
+    gateway.answer_json("/v1/search", ANSWER)
+    assert interplay("search", "train", "snow:0.5", "--url", gateway.url).code == 0
+    assert json.loads(gateway.asked[-1][2])["query"] == "train snow:0.5"
+
+
 def test_what_cannot_be_read_is_wrong_usage(interplay: Callable[..., Any], gateway: FakeGateway) -> None:
     for arguments in (
         ("--near", "here"),
