@@ -18,8 +18,10 @@ from fastapi.openapi.utils import get_openapi
 from gateway.negotiation import JSON
 from gateway.openapi_parts import problem_responses
 from gateway.schemas.common import ImageSource
-from gateway.schemas.embedding import EmbeddingsBody, FilterBody, UpsertBody
+from gateway.schemas.embedding import EmbeddingsBody
+from gateway.schemas.indexes import UpsertBody
 from gateway.schemas.problem import FieldError, Problem
+from gateway.schemas.search import FilterBody
 from interplay import __version__
 from interplay.capabilities import CAPABILITIES
 from interplay.errors import InvalidParameter

@@ -17,24 +17,19 @@ from gateway.image_input import image_content, parse_body, receive_image
 from gateway.negotiation import JPEG, JSON, PNG, best_media_type
 from gateway.openapi_parts import image_operation, problem_responses
 from gateway.schemas.common import Exemplified, ImageSource
-from gateway.schemas.embedding import (
+from gateway.schemas.embedding import EmbeddingBody, EmbeddingsAnswer, EmbeddingsBody, UsageBody, encoded
+from gateway.schemas.indexes import (
     DeleteAnswer,
     DeleteBody,
-    EmbeddingBody,
-    EmbeddingsAnswer,
-    EmbeddingsBody,
     EntryError,
     IndexBody,
     IndexList,
     NewIndex,
-    SearchAnswer,
-    SearchOptions,
     UpsertAnswer,
     UpsertBody,
-    UsageBody,
-    encoded,
     vector_message,
 )
+from gateway.schemas.search import SearchAnswer, SearchOptions
 from gateway.upstream import Deadline, call_server
 from interplay.datasets import Datasets
 from interplay.errors import (

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gateway.schemas.embedding import parse_query
+from gateway.schemas.search import parse_query
 from interplay.api_keys import create_api_key
 from interplay.errors import DeadlineExceeded, Unavailable
 from interplay.rpc.embedding.v1 import embedding_pb2 as pb
