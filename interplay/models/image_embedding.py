@@ -19,6 +19,8 @@ from torch import nn
 from interplay.models.efficientnet_lite import ConvUnit, EfficientNetLite, EfficientNetLiteConfig
 
 LITE0_FEATURES = 1280
+LITE0_MAP_STAGES = 5  # stages before the maps that training computes once
+LITE0_MAP_CHANNELS = 112
 GOOGLENET_FEATURES = 1024
 
 
@@ -78,8 +80,20 @@ class Lite0Features(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) normalised RGB to (N, 1280)."""
-        y = self.widen(self.trunk(x)[-1])  # (N, 1280, H/32, W/32)
-        return y.mean((2, 3))
+        return self.pooled(self.maps(x))
+
+    def maps(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) normalised RGB to (N, 112, H/16, W/16): what the first five stages say."""
+        x = self.trunk.stem(x)
+        for stage in self.trunk.stages[:LITE0_MAP_STAGES]:
+            x = stage(x)
+        return x
+
+    def pooled(self, maps: torch.Tensor) -> torch.Tensor:
+        """What `maps` gave, (N, 112, h, w), to (N, 1280)."""
+        for stage in self.trunk.stages[LITE0_MAP_STAGES:]:
+            maps = stage(maps)
+        return self.widen(maps).mean((2, 3))
 
 
 class GoogLeNetFeatures(nn.Module):

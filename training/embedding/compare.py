@@ -76,7 +76,7 @@ def main() -> None:
                 load_text(args.text / f"{name}.npz"), options, items, features, dev, config
             )
             task.model.load_state_dict(load_file(checkpoint / "ema.safetensors"))
-            scores = scored.scores(task.model.head, task.table_of(task.model))
+            scores = scored.scores(task.model, task.table_of(task.model))
             file.write_text(json.dumps(result_of(scores), indent=2) + "\n")
         result = json.loads(file.read_text())
         cells = " | ".join(cell(result[group]) for group in ("all", "single", "two"))

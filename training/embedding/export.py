@@ -6,7 +6,8 @@
 
 The first form publishes EfficientNet-Lite0 with ImageNet's weights as `backbone-lite0`, which the heads of
 several capabilities share. The second publishes a head trained on its features (`embedding-image`) and the
-table of words (`embedding-words`), which name each other's space.
+table of words (`embedding-words`), which name each other's space; before them, if the run trained it, too,
+the backbone.
 """
 
 import argparse
@@ -49,22 +50,41 @@ DICTIONARY_DATA = [
 LICENSE = "Research use: some of the training captions forbid commercial use, photos keep Flickr's terms"
 
 
-def export_backbone(store: Path, version: int) -> StoredModel:
-    """Publishes EfficientNet-Lite0 without its classifier."""
-    network = Lite0Features()
-    load_lite0(network)
+def export_backbone(
+    store: Path,
+    version: int,
+    network: Lite0Features | None = None,
+    training: dict[str, Any] | None = None,
+    commit: str | None = None,
+) -> StoredModel:
+    """Publishes EfficientNet-Lite0 without its classifier.
+
+    Args:
+        store: root of the model store.
+        version: positive.
+        network: whose last stages were trained; ImageNet's by default.
+        training: how.
+        commit: of the code that trained it.
+    """
+    if network is None:
+        network = Lite0Features()
+        load_lite0(network)
+        origin, data = "as ImageNet left it", []
+    else:
+        origin, data = "whose last two stages were trained to embed photos by their captions", DATA[:1]
     manifest = Manifest(
         name=BACKBONE,
         version=version,
         capability="embedding",
         architecture="image_backbone",
         config={"backbone": "efficientnet_lite0"},
-        description="EfficientNet-Lite0 as ImageNet left it: 1,280 pooled features of an image",
-        license="Apache-2.0",
+        description=f"EfficientNet-Lite0 {origin}: 1,280 pooled features of an image",
+        license=LICENSE if data else "Apache-2.0",
         details={"side": SIDE},
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        training={"recipe": "ImageNet classification by its authors; not trained here"},
-        data=[{"name": "ImageNet", "license": "research", "use": "weights of the published network"}],
+        training=training or {"recipe": "ImageNet classification by its authors; not trained here"},
+        data=[{"name": "ImageNet", "license": "research", "use": "weights of the published network"}, *data],
+        parent_commit=commit,
     )
     return _publish(store, manifest, network.state_dict())
 
@@ -163,8 +183,8 @@ def export_embedding(
     return words, image
 
 
-def read_run(run: Path, text: SavedText) -> tuple[EmbeddingHead, WordTable, dict[str, Any]]:
-    """Head and table of a run's newest checkpoint (averaged weights), and the checkpoint's facts.
+def read_run(run: Path, text: SavedText) -> tuple[HeadModel, WordTable, dict[str, Any]]:
+    """Model and table of a run's newest checkpoint (averaged weights), and the checkpoint's facts.
 
     Raises:
         FileNotFoundError: the run has no checkpoint.
@@ -175,12 +195,14 @@ def read_run(run: Path, text: SavedText) -> tuple[EmbeddingHead, WordTable, dict
     facts = json.loads((checkpoint / "state.json").read_text())
     options = facts["task"]
     table, _ = prepare(text, options["loss"])
-    model = HeadModel(EmbeddingHead(HeadConfig(**options["head"])), table, options["temperature"])
+    backbone = Lite0Features() if options["backbone"] else None
+    head = EmbeddingHead(HeadConfig(**options["head"]))
+    model = HeadModel(head, table, options["temperature"], backbone=backbone)
     model.load_state_dict(load_file(checkpoint / "ema.safetensors"))
     if options["tune_words"]:
         vectors = model.words.weight[:-1].detach().numpy()
         table = WordTable(table.words, vectors, np.ones(len(vectors), np.float32))
-    return model.head.eval(), table, facts
+    return model.eval(), table, facts
 
 
 def _publish(store: Path, manifest: Manifest, state: dict[str, torch.Tensor]) -> StoredModel:
@@ -216,8 +238,9 @@ def main() -> None:
         parser.error("--run, --text and --features, or --backbone, are required")
     else:
         text = load_text(args.text)
-        head, table, facts = read_run(args.run, text)
-        dev = SearchSet.of(load_part("dev"), load_features(args.features, "dev"))
+        model, table, facts = read_run(args.run, text)
+        tuned = model.backbone is not None
+        dev = SearchSet.of(load_part("dev"), load_features(args.features, "dev", maps=tuned))
         training = {
             "recipe": "docs/embedding.md",
             "text_model": text.name,
@@ -228,9 +251,14 @@ def main() -> None:
             "torch": facts["torch"],
             "task": facts["task"],
         }
-        published = list(
+        published = []
+        if tuned:
+            published.append(
+                export_backbone(args.store, args.version, model.backbone, training, facts["commit"])
+            )
+        published += list(
             export_embedding(
-                head, table, args.store, version=args.version, odds=calibrate(dev, head, table),
+                model.head, table, args.store, version=args.version, odds=calibrate(dev, model, table),
                 training=training, commit=facts["commit"],
                 dictionaries=json.loads(args.dictionaries.read_text()) if args.dictionaries else None,
                 metrics=json.loads(args.metrics.read_text()) if args.metrics else None,

@@ -1,4 +1,4 @@
-"""Training a head on features that were computed once (thesis 4.3.1).
+"""Training a head on features that were computed once (thesis 4.3.1), or the backbone's last stages, too.
 
 Losses, all of a photo's vector z against its caption's vector t:
 
@@ -12,6 +12,9 @@ Losses, all of a photo's vector z against its caption's vector t:
 
 With `tune_words` the table of words is trained too, from the text model's vectors on: a caption is then
 the sum of its words' vectors. It stays a table, so queries go on as before.
+
+With a backbone the features are maps of its fifth stage, and the stages after it are trained: on mirrored
+maps and cut-outs of them, with ImageNet's batch norm statistics.
 """
 
 import hashlib
@@ -25,11 +28,21 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import Dataset
 
-from interplay.models.image_embedding import EmbeddingHead, HeadConfig
+from interplay.models.efficientnet_lite import freeze_statistics
+from interplay.models.image_embedding import (
+    LITE0_FEATURES,
+    LITE0_MAP_STAGES,
+    EmbeddingHead,
+    HeadConfig,
+    Lite0Features,
+)
 from interplay.predictors.embedding.word_table import WordTable
+from training.depthwise import freeze_for_cpu
 
 LOSSES = ("sigmoid", "cosine", "triplet", "contrastive", "words")
 LONGEST_CAPTION = 24  # words; longer ones are cut
+SMALLEST_CUT = 0.75  # of a map's side
+_BATCH = 128  # of photos that are only embedded
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,7 @@ class HeadTaskOptions:
         tune_words: whether the words' vectors are trained too.
         word_rate: their learning rate.
         noise: part of the captions that are exchanged for those of other photos (thesis Table 4.3).
+        backbone_rate: learning rate of the backbone's last stages, if they are trained.
     """
 
     loss: str = "contrastive"
@@ -59,6 +73,7 @@ class HeadTaskOptions:
     tune_words: bool = False
     word_rate: float = 1e-3
     noise: float = 0.0
+    backbone_rate: float = 2e-4
 
     def __post_init__(self) -> None:
         if self.loss not in LOSSES:
@@ -76,7 +91,7 @@ class Pairs:
     """Photos and captions to train on; a photo may have several captions.
 
     Attributes:
-        features: (P, views, F) float16 of the photos.
+        features: (P, views, F) float16 of the photos, or their (P, views, C, h, w) maps.
         photos: (N,) the photo of each caption.
         targets: (N, D) float32, the text model's vector of each caption.
         captions: rows of each caption's words in the text model's table.
@@ -141,12 +156,30 @@ class FeatureSet(Dataset):
             self._epoch = epoch, np.random.default_rng((self._seed, epoch)).permutation(len(self._rows))
         number = self._epoch[1][place]
         views = self._pairs.features[self._pairs.photos[number]]
-        view = np.random.default_rng((self._seed, index)).integers(len(views))
+        rng = np.random.default_rng((self._seed, index))
+        view = views[rng.integers(len(views))].astype(np.float32)
+        if view.ndim == 3:
+            view = _cut(view, rng)
         return {
-            "features": torch.from_numpy(views[view].astype(np.float32)),
+            "features": torch.from_numpy(view),
             "target": torch.from_numpy(self._pairs.targets[number]),
             "words": torch.from_numpy(self._rows[number]),
         }
+
+
+def _cut(view: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A (C, h, w) map, mirrored or not, of which what is outside a cut-out is set to zero.
+
+    It keeps its size, so maps of a batch stack; zeros are what convolutions see around a photo.
+    """
+    if rng.random() < 0.5:
+        view = view[:, :, ::-1]
+    cut = np.zeros_like(view)
+    height, width = (int(round(side * rng.uniform(SMALLEST_CUT, 1))) for side in view.shape[1:])
+    top = rng.integers(view.shape[1] - height + 1)
+    left = rng.integers(view.shape[2] - width + 1)
+    cut[:, top : top + height, left : left + width] = view[:, top : top + height, left : left + width]
+    return cut
 
 
 class HeadModel(nn.Module):
@@ -157,13 +190,20 @@ class HeadModel(nn.Module):
         table: words; its vectors are kept times their weights, with a row of zeros for no word.
         temperature: first value.
         frequencies: (V,) part of the captions that have each word, for the loss "words".
+        backbone: whose last stages are trained, too; then inputs are its maps.
     """
 
     def __init__(
-        self, head: EmbeddingHead, table: WordTable, temperature: float, frequencies: np.ndarray | None = None
+        self,
+        head: EmbeddingHead,
+        table: WordTable,
+        temperature: float,
+        frequencies: np.ndarray | None = None,
+        backbone: Lite0Features | None = None,
     ) -> None:
         super().__init__()
         self.head = head
+        self.backbone = backbone
         weighted = torch.from_numpy(table.vectors * table.weights[:, None])
         weighted = weighted / weighted.norm(dim=1).mean()
         rows = torch.cat([weighted, torch.zeros(1, weighted.shape[1])])
@@ -174,8 +214,18 @@ class HeadModel(nn.Module):
         self.word_bias = nn.Parameter(odds, requires_grad=frequencies is not None)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(N, F) to (N, D) before the space's last step."""
-        return self.head.logits(features)
+        """(N, F), or with a backbone (N, C, h, w), to (N, D) before the space's last step."""
+        return self.head.logits(self.backbone.pooled(features) if self.backbone else features)
+
+    def embed(self, features: np.ndarray) -> np.ndarray:
+        """(N, F), or with a backbone (N, C, h, w), to (N, D) vectors of the space, without dropout."""
+        self.eval()
+        vectors = []
+        with torch.inference_mode():
+            for start in range(0, len(features), _BATCH):
+                x = torch.from_numpy(features[start : start + _BATCH].astype(np.float32))
+                vectors.append(self.head(self.backbone.pooled(x) if self.backbone else x))
+        return torch.cat(vectors).numpy()
 
     def caption(self, rows: torch.Tensor) -> torch.Tensor:
         """(N, L) word rows to (N, D) sums."""
@@ -189,8 +239,9 @@ class HeadTask:
         options: how it is trained.
         pairs: what it is trained on; for the loss "sigmoid" with targets in [0, 1].
         table: the text model's words.
-        evaluate: scores of a head and a table; called with the averaged weights.
+        evaluate: scores of a model and a table; called with the averaged weights.
         seed: of everything random.
+        backbone: whose last stages are trained, too; then features are its maps.
     """
 
     def __init__(
@@ -198,21 +249,24 @@ class HeadTask:
         options: HeadTaskOptions,
         pairs: Pairs,
         table: WordTable,
-        evaluate: Callable[[EmbeddingHead, WordTable], dict[str, float]],
+        evaluate: Callable[[HeadModel, WordTable], dict[str, float]],
         seed: int,
+        backbone: Lite0Features | None = None,
     ) -> None:
         pairs = pairs.with_noise(options.noise, seed) if options.noise else pairs
         space = "sigmoid" if options.loss == "sigmoid" else "unit"
         torch.manual_seed(seed)
-        config = HeadConfig(
-            int(pairs.features.shape[2]), table.dimension, options.hidden, space, options.dropout
-        )
+        inputs = LITE0_FEATURES if backbone else int(pairs.features.shape[2])
+        config = HeadConfig(inputs, table.dimension, options.hidden, space, options.dropout)
         frequencies = pairs.frequencies(len(table.words)) if options.loss == "words" else None
-        self.model = HeadModel(EmbeddingHead(config), table, options.temperature, frequencies)
+        if backbone is not None:
+            freeze_statistics(backbone)
+            freeze_for_cpu(backbone.trunk, (LITE0_MAP_STAGES, 0))
+        self.model = HeadModel(EmbeddingHead(config), table, options.temperature, frequencies, backbone)
         self.model.words.weight.requires_grad_(options.tune_words)
         self.dataset = FeatureSet(pairs, len(table.words), seed)
         self.batch_size = options.batch_size
-        self.options = {**asdict(options), "head": asdict(config)}
+        self.options = {**asdict(options), "head": asdict(config), "backbone": backbone is not None}
         self.data_digest = pairs.digest()
         self._options, self._table, self._evaluate = options, table, evaluate
 
@@ -220,6 +274,11 @@ class HeadTask:
         """See `Task`."""
         options = self._options
         groups: list[dict[str, Any]] = [{"params": list(self.model.head.parameters()), "lr": options.rate}]
+        if self.model.backbone is not None:
+            trained = [p for p in self.model.backbone.parameters() if p.requires_grad]
+            groups.append({"params": [p for p in trained if p.ndim > 1], "lr": options.backbone_rate})
+            biases = [p for p in trained if p.ndim == 1]
+            groups.append({"params": biases, "lr": options.backbone_rate, "weight_decay": 0.0})
         if options.loss in ("contrastive", "words"):
             groups.append({"params": [self.model.log_scale], "lr": options.rate, "weight_decay": 0.0})
         if options.loss == "words":
@@ -269,7 +328,7 @@ class HeadTask:
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """See `Task`."""
         assert isinstance(model, HeadModel)
-        return self._evaluate(model.head, self.table_of(model))
+        return self._evaluate(model, self.table_of(model))
 
     def table_of(self, model: HeadModel) -> WordTable:
         """The table that answers queries for a trained model."""

@@ -1,8 +1,11 @@
 """Trains the head of the compact image model.
 
     python -m training.embedding.train --text TEXT/glove-tfidf.npz --features FEATURES --out RUN
+    python -m training.embedding.train … --start RUN --tune-backbone --out TUNED
 
-Called again on the same folder, it resumes. Scores while training are those of the dev photos.
+The second form goes on from a run and trains the backbone's last stages, too, on the maps of
+`training.embedding.features --maps`. Called again on the same folder, it resumes. Scores while training
+are those of the dev photos.
 """
 
 import argparse
@@ -11,19 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
+from safetensors.torch import load_file
 
-from interplay.models.image_embedding import EmbeddingHead
+from interplay.models.image_embedding import Lite0Features
 from interplay.predictors.embedding.tokens import tokenize
 from interplay.predictors.embedding.word_table import WordTable
+from training.checkpoints import latest_checkpoint
 from training.datasets.captions import CaptionedImage
 from training.embedding.data import load_part
 from training.embedding.queries import Relevance, frequent_queries
 from training.embedding.scores import fit_odds, precision_at
-from training.embedding.task import LOSSES, HeadTask, HeadTaskOptions, Pairs, to_unit_range
+from training.embedding.task import LOSSES, HeadModel, HeadTask, HeadTaskOptions, Pairs, to_unit_range
 from training.embedding.text.corpus import load_stop_words
 from training.embedding.text.train import SavedText, load_text
 from training.engine import EngineConfig, train
+from training.imagenet import load_lite0
 
 
 @dataclass(frozen=True)
@@ -31,13 +36,13 @@ class SearchSet:
     """Photos to search, with their features and the queries that their captions give.
 
     Attributes:
-        features: (N, F) float32.
+        features: (N, F) float16, or the (N, C, h, w) maps of the backbone's fifth stage.
         relevance: which photos answer what.
         single: queries of one word.
         two: queries of two words.
     """
 
-    features: torch.Tensor
+    features: np.ndarray
     relevance: Relevance
     single: list[tuple[str, ...]]
     two: list[tuple[str, ...]]
@@ -48,27 +53,25 @@ class SearchSet:
         captions = [item.captions for item in items]
         stop_words = load_stop_words()
         return cls(
-            torch.from_numpy(features[:, 0].astype(np.float32)),
+            features[:, 0],
             Relevance.of(captions),
             frequent_queries(captions, stop_words, 1, queries),
             frequent_queries(captions, stop_words, 2, queries),
         )
 
-    def scores(self, head: EmbeddingHead, table: WordTable) -> dict[str, np.ndarray]:
-        """P@5 of every query by a head and a table: "single" and "two"."""
-        with torch.inference_mode():
-            images = head.eval()(self.features).numpy()
-        embed = query_vector(table, head.config.space)
-        if head.config.space == "sigmoid":
+    def scores(self, model: HeadModel, table: WordTable) -> dict[str, np.ndarray]:
+        """P@5 of every query by a model and a table: "single" and "two"."""
+        images, space = model.embed(self.features), model.head.config.space
+        embed = query_vector(table, space)
+        if space == "sigmoid":
             images = images / images.sum(1, keepdims=True)
         kinds = {"single": self.single, "two": self.two}
         return {name: precision_at(queries, embed, images, self.relevance) for name, queries in kinds.items()}
 
 
-def calibrate(photos: SearchSet, head: EmbeddingHead, table: WordTable) -> tuple[float, float]:
+def calibrate(photos: SearchSet, model: HeadModel, table: WordTable) -> tuple[float, float]:
     """Slope and offset of the odds that a photo is right for a word, by their cosine; see `fit_odds`."""
-    with torch.inference_mode():
-        images = torch.nn.functional.normalize(head.eval()(photos.features), dim=1).numpy()
+    images = model.embed(photos.features)
     embed = query_vector(table, "unit")
     scores = np.concatenate([images @ embed(query) for query in photos.single])
     right = np.concatenate([photos.relevance.right(query) for query in photos.single])
@@ -116,9 +119,9 @@ def training_pairs(
     return Pairs(features, photos, targets, captions)
 
 
-def load_features(folder: Path, part: str) -> np.ndarray:
-    """(N, views, F) of a part, as `training.embedding.features` wrote it."""
-    return np.load(folder / f"{part}.npy", mmap_mode="r")
+def load_features(folder: Path, part: str, *, maps: bool = False) -> np.ndarray:
+    """(N, views, F), or (N, views, C, h, w) maps, of a part, as `training.embedding.features` wrote it."""
+    return np.load(folder / (f"{part}.maps.npy" if maps else f"{part}.npy"), mmap_mode="r")
 
 
 def train_head(
@@ -128,15 +131,44 @@ def train_head(
     features: np.ndarray,
     dev: SearchSet,
     config: EngineConfig,
+    *,
+    tune_backbone: bool = False,
+    start: Path | None = None,
 ) -> tuple[HeadTask, Path]:
-    """Trains one head; returns its task and last checkpoint."""
+    """Trains one head; returns its task and last checkpoint.
+
+    Args:
+        text: words and vectors of the captions.
+        options: how.
+        items: photos.
+        features: theirs, or their maps.
+        dev: photos to score on while training.
+        config: of the engine.
+        tune_backbone: train its last stages, too; features must be maps.
+        start: run whose averaged weights are the first ones.
+
+    Raises:
+        FileNotFoundError: `start` has no checkpoint.
+        RuntimeError: `start` is of another shape, or of other words.
+    """
     table, targets = prepare(text, options.loss)
     pairs = training_pairs(items, features, table, targets)
 
-    def evaluate(head: EmbeddingHead, table: WordTable) -> dict[str, float]:
-        return {f"p5_{name}": float(values.mean()) for name, values in dev.scores(head, table).items()}
+    def evaluate(model: HeadModel, table: WordTable) -> dict[str, float]:
+        return {f"p5_{name}": float(values.mean()) for name, values in dev.scores(model, table).items()}
 
-    task = HeadTask(options, pairs, table, evaluate, config.seed)
+    backbone = None
+    if tune_backbone:
+        backbone = Lite0Features()
+        load_lite0(backbone)
+    task = HeadTask(options, pairs, table, evaluate, config.seed, backbone)
+    if start is not None:
+        checkpoint = latest_checkpoint(start)
+        if checkpoint is None:
+            raise FileNotFoundError(f"{start} has no checkpoint")
+        weights = load_file(checkpoint / "ema.safetensors")
+        kept = {key: value for key, value in task.model.state_dict().items() if key.startswith("backbone.")}
+        task.model.load_state_dict(kept | weights)
     return task, train(task, config)
 
 
@@ -160,6 +192,9 @@ def main() -> None:
     parser.add_argument("--margin", type=float, default=defaults.margin)
     parser.add_argument("--batch-size", type=int, default=defaults.batch_size)
     parser.add_argument("--noise", type=float, default=0.0, help="part of the captions exchanged")
+    parser.add_argument("--tune-backbone", action="store_true", help="train its last stages, too")
+    parser.add_argument("--backbone-rate", type=float, default=defaults.backbone_rate)
+    parser.add_argument("--start", type=Path, help="run to go on from")
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--weight-decay", type=float, default=1e-2)
     parser.add_argument("--seed", type=int, default=0)
@@ -168,16 +203,18 @@ def main() -> None:
     args = parser.parse_args()
     options = HeadTaskOptions(
         args.loss, args.hidden, args.dropout, args.batch_size, args.rate, args.margin, args.temperature,
-        args.tune_words, args.word_rate, args.noise,
+        args.tune_words, args.word_rate, args.noise, args.backbone_rate,
     )  # fmt: skip
-    dev = SearchSet.of(load_part("dev"), load_features(args.features, "dev"))
+    maps = args.tune_backbone
+    dev = SearchSet.of(load_part("dev"), load_features(args.features, "dev", maps=maps))
     config = EngineConfig(
         out=args.out, steps=args.steps, weight_decay=args.weight_decay, precision="fp32", device=args.device,
         seed=args.seed, keep=1, ema_decay=0.998,
     )  # fmt: skip
     train_head(
-        load_text(args.text), options, load_part("train"), load_features(args.features, "train"), dev, config
-    )
+        load_text(args.text), options, load_part("train"), load_features(args.features, "train", maps=maps),
+        dev, config, tune_backbone=maps, start=args.start,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from interplay.models.image_embedding import Lite0Features
 from interplay.predictors.embedding.image import ImageEmbedder
 from interplay.predictors.embedding.text import TextEmbedder
 from interplay.predictors.embedding.word_table import WordTable
@@ -19,6 +20,7 @@ from training.embedding.task import LONGEST_CAPTION, LOSSES, FeatureSet, HeadTas
 from training.embedding.text.train import SavedText
 from training.embedding.train import SearchSet, prepare, query_vector, train_head
 from training.engine import EngineConfig
+from training.imagenet import load_lite0
 
 WORDS = ("dog", "cat", "car", "bus", "beach", "snow", "pizza", "bridge")
 
@@ -47,8 +49,8 @@ def run(
     config = EngineConfig(out=out, steps=steps, warmup_steps=5, precision="fp32", workers=0, ema_decay=0.9,
                           evaluate_every=steps, checkpoint_every=steps)  # fmt: skip
     train_head(text, options, items, features, dev, config)
-    head, table, _ = read_run(out, text)
-    return {name: float(scores.mean()) for name, scores in dev.scores(head, table).items()}, dev
+    model, table, _ = read_run(out, text)
+    return {name: float(scores.mean()) for name, scores in dev.scores(model, table).items()}, dev
 
 
 OPTIONS = HeadTaskOptions(batch_size=32, rate=1e-2, dropout=0.0)
@@ -84,11 +86,11 @@ def test_noise_makes_it_worse(world: tuple, tmp_path: Path) -> None:
 def test_a_published_run_embeds_words_and_features_alike(world: tuple, tmp_path: Path) -> None:
     """Head of 40 features on a backbone of 1,280: only the words' half can be loaded whole here."""
     run(world, OPTIONS, tmp_path / "run", steps=5)
-    head, table, facts = read_run(tmp_path / "run", world[2])
+    model, table, facts = read_run(tmp_path / "run", world[2])
     store = tmp_path / "store"
     backbone = export_backbone(store, 1)
     words, image = export_embedding(
-        head, table, store, version=1, odds=(9.0, -4.0), training={}, commit=facts["commit"],
+        model.head, table, store, version=1, odds=(9.0, -4.0), training={}, commit=facts["commit"],
         dictionaries={"es": {"perro": ["dog", "hound"], "gata": ["tabby"]}},
     )  # fmt: skip
     embedder = TextEmbedder.load(resolve(store, "embedding-words"))
@@ -102,6 +104,61 @@ def test_a_published_run_embeds_words_and_features_alike(world: tuple, tmp_path:
     assert backbone.manifest.weights_bytes < 10e6
     with pytest.raises(Exception, match="was trained on the backbone"):
         ImageEmbedder.load(image, None)
+
+
+def maps_of(features: np.ndarray) -> np.ndarray:
+    """(P, 1, 112, 3, 3) maps that show in every place what a photo's features say."""
+    maps = np.zeros((len(features), 1, 112, 3, 3), np.float16)
+    maps[:, :, :40] = features[:, :1, :, None, None]
+    return maps
+
+
+def test_a_backbone_is_trained_from_a_run_on(world: tuple, tmp_path: Path) -> None:
+    items, features, text = world
+    maps = maps_of(features)
+    dev = SearchSet.of(items[:60], maps[:60], queries=8)
+    options = replace(OPTIONS, loss="words", tune_words=True, backbone_rate=1e-3)
+    config = EngineConfig(out=tmp_path / "first", steps=2, warmup_steps=1, precision="fp32", workers=0,
+                          ema_decay=0.5, evaluate_every=2, checkpoint_every=2)  # fmt: skip
+    train_head(text, options, items, maps, dev, config, tune_backbone=True)
+    train_head(
+        text, options, items, maps, dev, replace(config, out=tmp_path / "then", steps=3),
+        tune_backbone=True, start=tmp_path / "first",
+    )  # fmt: skip
+    model, _, facts = read_run(tmp_path / "then", text)
+    assert facts["task"]["backbone"] and model.head.config.inputs == 1280
+    plain = Lite0Features()
+    load_lite0(plain)
+    before, after = plain.state_dict(), model.backbone.state_dict()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert any(name.startswith("widen") for name in moved) and any(".stages.6." in name for name in moved)
+    frozen = ("trunk.stem", *(f"trunk.stages.{stage}." for stage in range(5)))
+    assert not [name for name in moved if name.startswith(frozen) or "running" in name]
+    vectors = model.embed(dev.features)
+    assert vectors.shape == (60, 12) and np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    published = export_backbone(tmp_path / "store", 1, model.backbone, {"recipe": "x"}, facts["commit"])
+    assert "last two stages were trained" in published.manifest.description
+    with pytest.raises(FileNotFoundError, match="has no checkpoint"):
+        train_head(text, options, items, maps, dev, config, start=tmp_path / "none", tune_backbone=True)
+
+
+def test_maps_are_what_pooled_goes_on_from() -> None:
+    torch.manual_seed(0)
+    network = Lite0Features().eval()
+    x = torch.randn(2, 3, 64, 96)
+    with torch.inference_mode():
+        maps = network.maps(x)
+        assert maps.shape == (2, 112, 4, 6)
+        torch.testing.assert_close(network.pooled(maps), network(x))
+
+
+def test_maps_are_cut(world: tuple) -> None:
+    items, features, text = world
+    maps = maps_of(features) + np.float16(100)
+    pairs = Pairs(maps, np.arange(len(items)), text.targets, [[0]] * len(items))
+    shown = [FeatureSet(pairs, len(WORDS), seed=1)[number]["features"][0] > 50 for number in range(40)]
+    parts = {int(part.sum()) for part in shown}
+    assert parts == {4, 6, 9}  # cut-outs of 2 or 3 places a side
 
 
 def test_items_are_functions_of_their_number(world: tuple) -> None:

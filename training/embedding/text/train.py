@@ -19,7 +19,7 @@ from training.embedding.data import load_captions, load_part
 from training.embedding.text.corpus import Corpus, load_stop_words
 from training.embedding.text.models import DIMENSION, NAMES, TextModel, table_model, train_all
 
-MIN_COUNT = 5
+MIN_COUNT = 3
 
 
 @dataclass(frozen=True)
