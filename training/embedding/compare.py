@@ -1,7 +1,8 @@
-"""Compares text models, losses and noise (thesis Tables 4.1 and 4.3).
+"""Compares text models, losses, noise and sources of photos (thesis Tables 4.1, 4.2 and 4.3).
 
     python -m training.embedding.compare --text TEXT --features FEATURES --out COMPARE \\
-        [--models glove-tfidf word2vec-mean …] [--losses sigmoid contrastive] [--noise 0 0.1 0.2 0.3]
+        [--models glove-tfidf word2vec-mean …] [--losses sigmoid contrastive] [--noise 0 0.1 0.2 0.3] \\
+        [--train-part flickr_train] [--part flickr_test]
 
 Trains a head for every combination, scores it on the photos of --part and prints a table: mean P@5 of
 100 queries of one word and 100 of two, chosen by frequency, with 95 % intervals (bootstrap over queries).
@@ -54,11 +55,12 @@ def main() -> None:
     parser.add_argument("--tune-words", action="store_true")
     parser.add_argument("--hidden", type=int, default=0)
     parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--train-part", choices=PARTS, default="train", help="photos to train on")
     parser.add_argument("--part", choices=PARTS, default="held_out", help="photos to score on")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    items, features = load_part("train"), load_features(args.features, "train")
+    items, features = load_part(args.train_part), load_features(args.features, args.train_part)
     dev = SearchSet.of(load_part("dev"), load_features(args.features, "dev"))
     scored = SearchSet.of(load_part(args.part), load_features(args.features, args.part))
     lines = ["| text model | loss | noise | all | one word | two words |", "|---|---|---|---|---|---|"]

@@ -8,6 +8,10 @@ Training photos are the 40,000 COCO photos that `INTERPLAY_EXTRA_PHOTOS` names (
     dev        2,000 of the others by a digest of their names: losses and widths are chosen there
 
 The captions of the first two are in no text corpus either.
+
+To see how models do on photos of another source, the Flickr8k photos in the folder that
+`INTERPLAY_FLICKR_PHOTOS` names are parted by a digest of their names: `flickr_test` are three in ten of them,
+`flickr_train` the others.
 """
 
 import hashlib
@@ -19,7 +23,8 @@ from training.datasets.captions import CaptionedImage, read_csv, read_jsonl
 from training.text_detection.paths import data_dir
 
 DEV_PHOTOS = 2000
-PARTS = ("train", "dev", "held_out", "reserve")
+PARTS = ("train", "dev", "held_out", "reserve", "flickr_train", "flickr_test")
+SOURCES = ("coco", "flickr8k", "flickr_train")
 
 
 def load_part(part: str, data: Path | None = None, extra: Path | None = None) -> list[CaptionedImage]:
@@ -37,6 +42,14 @@ def load_part(part: str, data: Path | None = None, extra: Path | None = None) ->
     if part not in PARTS:
         raise ValueError(f"part must be one of {', '.join(PARTS)}, not {part!r}")
     folder = (data or data_dir()) / "coco_captions"
+    if part.startswith("flickr"):
+        named = os.environ.get("INTERPLAY_FLICKR_PHOTOS")
+        if not named:
+            raise FileNotFoundError("set INTERPLAY_FLICKR_PHOTOS to the folder of the Flickr8k photos")
+        test = part == "flickr_test"
+        there = set(os.listdir(named))
+        items = _flickr_captions(data, Path(named))
+        return [item for item in items if item.id in there and _is_flickr_test(item) == test]
     held_out = list(read_jsonl(folder / "captions.jsonl", folder / "images"))
     if part == "held_out":
         return held_out
@@ -57,19 +70,27 @@ def load_captions(
     Args:
         data: data folder.
         extra: folder of the 40,000 photos.
-        sources: "coco", "flickr8k" or both.
+        sources: of `SOURCES`; "flickr_train" is Flickr8k without the captions of `flickr_test`.
     """
     captions = []
     for source in sources:
         if source == "coco":
             captions += [text for item in load_part("train", data, extra) for text in item.captions]
-        elif source == "flickr8k":
-            folder = (data or data_dir()) / "captions"
-            items = read_csv(folder / "flickr8k_captions.csv", folder)
-            captions += [text for item in items for text in item.captions]
+        elif source in SOURCES:
+            items = _flickr_captions(data, Path("."))
+            kept = [item for item in items if source == "flickr8k" or not _is_flickr_test(item)]
+            captions += [text for item in kept for text in item.captions]
         else:
-            raise ValueError(f"source must be coco or flickr8k, not {source!r}")
+            raise ValueError(f"source must be one of {', '.join(SOURCES)}, not {source!r}")
     return captions
+
+
+def _flickr_captions(data: Path | None, photos: Path) -> list[CaptionedImage]:
+    return list(read_csv((data or data_dir()) / "captions" / "flickr8k_captions.csv", photos))
+
+
+def _is_flickr_test(item: CaptionedImage) -> bool:
+    return hashlib.sha256(item.id.encode()).digest()[0] < 0.3 * 256
 
 
 def _extra_photos(extra: Path | None) -> list[CaptionedImage]:

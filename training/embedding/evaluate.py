@@ -31,9 +31,7 @@ _BATCH = 32
 
 def load_embedders(store: Path, version: int | None = None) -> tuple[ImageEmbedder, TextEmbedder]:
     """The published predictors of images and words."""
-    image = resolve(store, "embedding-image", version)
-    backbone = resolve(store, image.manifest.details["backbone"])
-    return ImageEmbedder.load(image, backbone), TextEmbedder.load(resolve(store, "embedding-words", version))
+    return ImageEmbedder.open(store, version), TextEmbedder.load(resolve(store, "embedding-words", version))
 
 
 def embed_photos(embedder: ImageEmbedder, items: Sequence[CaptionedImage]) -> np.ndarray:

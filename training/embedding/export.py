@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from interplay.models.image_embedding import EmbeddingHead, HeadConfig, Lite0Features
+from interplay.models.image_embedding import EmbeddingHead, GoogLeNetFeatures, HeadConfig, Lite0Features
 from interplay.predictors.embedding.word_table import WordTable
 from interplay.store import WEIGHTS_FILE, Manifest, StoredModel, publish, resolve
 from training.checkpoints import latest_checkpoint
@@ -100,11 +100,12 @@ def export_embedding(
     commit: str | None,
     dictionaries: dict[str, dict[str, list[str]]] | None = None,
     metrics: dict[str, Any] | None = None,
+    googlenet: GoogLeNetFeatures | None = None,
 ) -> tuple[StoredModel, StoredModel]:
-    """Publishes words and head, in this order; the newest backbone of the store is the head's.
+    """Publishes words and image model, in this order.
 
     Args:
-        head: maps the backbone's features into the table's space.
+        head: maps features into the table's space: those of the newest backbone of the store.
         table: words; their vectors are stored as float16.
         store: root of the model store.
         version: positive.
@@ -113,8 +114,8 @@ def export_embedding(
         commit: of the code that trained them.
         dictionaries: by language, words of the table that foreign words stand for.
         metrics: measured through the serving predictors.
+        googlenet: whose features the head maps; published with it, as one network.
     """
-    backbone = resolve(store, BACKBONE)
     known = set(table.words)
     translations = {
         language: {
@@ -148,37 +149,48 @@ def export_embedding(
             "weights": torch.from_numpy(table.weights),
         },
     )
-    config = head.config
+    config, details = (
+        head.config,
+        {"words": words.manifest.name, "words_sha256": words.manifest.weights_sha256},
+    )
+    state = {f"head.{key}": value for key, value in head.state_dict().items()}
+    parameters = list(head.parameters())
+    if googlenet is None:
+        backbone, of = resolve(store, BACKBONE), ("embedding_head", "a head on EfficientNet-Lite0")
+        details |= {
+            "side": backbone.manifest.details["side"],
+            "backbone": BACKBONE,
+            "backbone_sha256": backbone.manifest.weights_sha256,
+        }
+    else:
+        of = ("image_embedding", "GoogLeNet")
+        details |= {"side": SIDE}
+        state |= {f"backbone.{key}": value for key, value in googlenet.state_dict().items()}
+        parameters += googlenet.parameters()
     image = _publish(
         store,
         Manifest(
             name="embedding-image",
             version=version,
             capability="embedding",
-            architecture="embedding_head",
+            architecture=of[0],
             config={
-                "backbone": "efficientnet_lite0",
+                "backbone": "efficientnet_lite0" if googlenet is None else "googlenet",
                 "inputs": config.inputs,
                 "dimension": config.dimension,
                 "hidden": config.hidden,
                 "space": config.space,
             },
-            description="Images in the space of words: a head on EfficientNet-Lite0 (thesis 4.3)",
+            description=f"Images in the space of words: {of[1]} (thesis 4.3)",
             license=LICENSE,
-            details={
-                "side": backbone.manifest.details["side"],
-                "backbone": BACKBONE,
-                "backbone_sha256": backbone.manifest.weights_sha256,
-                "words": words.manifest.name,
-                "words_sha256": words.manifest.weights_sha256,
-            },
-            parameters=sum(parameter.numel() for parameter in head.parameters()),
+            details=details,
+            parameters=sum(parameter.numel() for parameter in parameters),
             training=training,
             data=DATA,
             metrics=metrics or {},
             parent_commit=commit,
         ),
-        {f"head.{key}": value for key, value in head.state_dict().items()},
+        state,
     )
     return words, image
 
@@ -203,6 +215,20 @@ def read_run(run: Path, text: SavedText) -> tuple[HeadModel, WordTable, dict[str
         vectors = model.words.weight[:-1].detach().numpy()
         table = WordTable(table.words, vectors, np.ones(len(vectors), np.float32))
     return model.eval(), table, facts
+
+
+def training_record(facts: dict[str, Any], text: SavedText) -> dict[str, Any]:
+    """What a manifest tells of a run: the facts of its checkpoint."""
+    return {
+        "recipe": "docs/embedding.md",
+        "text_model": text.name,
+        "steps": facts["step"],
+        "minutes": round(facts["elapsed_s"] / 60, 1),
+        "seed": facts["seed"],
+        "data_digest": facts["data_digest"],
+        "torch": facts["torch"],
+        "task": facts["task"],
+    }
 
 
 def _publish(store: Path, manifest: Manifest, state: dict[str, torch.Tensor]) -> StoredModel:
@@ -241,16 +267,8 @@ def main() -> None:
         model, table, facts = read_run(args.run, text)
         tuned = model.backbone is not None
         dev = SearchSet.of(load_part("dev"), load_features(args.features, "dev", maps=tuned))
-        training = {
-            "recipe": "docs/embedding.md",
-            "text_model": text.name,
-            "steps": facts["step"],
-            "minutes": round(facts["elapsed_s"] / 60, 1),
-            "seed": facts["seed"],
-            "data_digest": facts["data_digest"],
-            "torch": facts["torch"],
-            "task": facts["task"],
-        }
+        training = training_record(facts, text)
+        odds = calibrate(dev, model.embed(dev.features), table)
         published = []
         if tuned:
             published.append(
@@ -258,7 +276,7 @@ def main() -> None:
             )
         published += list(
             export_embedding(
-                model.head, table, args.store, version=args.version, odds=calibrate(dev, model, table),
+                model.head, table, args.store, version=args.version, odds=odds,
                 training=training, commit=facts["commit"],
                 dictionaries=json.loads(args.dictionaries.read_text()) if args.dictionaries else None,
                 metrics=json.loads(args.metrics.read_text()) if args.metrics else None,

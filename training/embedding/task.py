@@ -7,8 +7,9 @@ Losses, all of a photo's vector z against its caption's vector t:
     triplet      max(0, margin - cos(z, t) + cos(z, t')), t' the caption of another photo of the batch
     contrastive  which caption of the batch is the photo's, and which photo the caption's (softmax of
                  cosines over a temperature)
-    words        which words of the whole table the caption has (sigmoid of each word's vector times z, and a
-                 bias that takes up how frequent the word is); trains the words, too
+    words        which words of the whole table the caption has, in any form ("dogs" for "dog"; sigmoid of
+                 each word's vector times z, and a bias that takes up how frequent the word is); trains the
+                 words, too
 
 With `tune_words` the table of words is trained too, from the text model's vectors on: a caption is then
 the sum of its words' vectors. It stays a table, so queries go on as before.
@@ -18,7 +19,7 @@ maps and cut-outs of them, with ImageNet's batch norm statistics.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -38,6 +39,7 @@ from interplay.models.image_embedding import (
 )
 from interplay.predictors.embedding.word_table import WordTable
 from training.depthwise import freeze_for_cpu
+from training.embedding.queries import lemma
 
 LOSSES = ("sigmoid", "cosine", "triplet", "contrastive", "words")
 LONGEST_CAPTION = 24  # words; longer ones are cut
@@ -110,18 +112,24 @@ class Pairs:
         source[chosen] = rng.integers(0, len(source), int(chosen.sum()))
         return replace(self, targets=self.targets[source], captions=[self.captions[i] for i in source])
 
-    def frequencies(self, words: int) -> np.ndarray:
-        """(words,) part of the captions that have each word."""
-        counts = np.zeros(words)
+    def frequencies(self, forms: np.ndarray) -> np.ndarray:
+        """(V,) part of the captions that have each word in any form; see `forms_of`."""
+        counts = np.zeros(len(forms))
         for rows in self.captions:
-            counts[list(set(rows))] += 1
-        return counts / len(self.captions)
+            counts[np.unique(forms[rows])] += 1
+        return counts[forms] / len(self.captions)
 
     def digest(self) -> str:
         """Digest of captions and their vectors."""
         digest = hashlib.sha256(np.ascontiguousarray(self.targets).tobytes())
         digest.update(repr(self.captions).encode())
         return digest.hexdigest()
+
+
+def forms_of(words: Sequence[str]) -> np.ndarray:
+    """(V,) int64: for each word the number of its lemma, the same for all its forms."""
+    lemmas: dict[str, int] = {}
+    return np.array([lemmas.setdefault(lemma(word), len(lemmas)) for word in words], np.int64)
 
 
 def to_unit_range(vectors: np.ndarray) -> np.ndarray:
@@ -258,7 +266,8 @@ class HeadTask:
         torch.manual_seed(seed)
         inputs = LITE0_FEATURES if backbone else int(pairs.features.shape[2])
         config = HeadConfig(inputs, table.dimension, options.hidden, space, options.dropout)
-        frequencies = pairs.frequencies(len(table.words)) if options.loss == "words" else None
+        forms = forms_of(table.words)
+        frequencies = pairs.frequencies(forms) if options.loss == "words" else None
         if backbone is not None:
             freeze_statistics(backbone)
             freeze_for_cpu(backbone.trunk, (LITE0_MAP_STAGES, 0))
@@ -269,6 +278,8 @@ class HeadTask:
         self.options = {**asdict(options), "head": asdict(config), "backbone": backbone is not None}
         self.data_digest = pairs.digest()
         self._options, self._table, self._evaluate = options, table, evaluate
+        # One more for the row of no word.
+        self._forms = torch.from_numpy(np.append(forms, forms.max() + 1))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """See `Task`."""
@@ -306,9 +317,10 @@ class HeadTask:
             vectors = self.model.words.weight  # (V + 1, D), the last for no word
             images = F.normalize(logits, dim=1)
             scores = self.model.log_scale.exp() * images @ vectors[:-1].T + self.model.word_bias
-            told = torch.zeros(len(scores), len(vectors), device=scores.device)
-            told.scatter_(1, batch["words"], 1.0)
-            value = F.binary_cross_entropy_with_logits(scores, told[:, :-1], reduction="none").sum(1).mean()
+            forms = self._forms.to(scores.device)
+            told = torch.zeros(len(scores), len(forms), device=scores.device)
+            told = told.scatter_(1, forms[batch["words"]], 1.0)[:, forms[:-1]]
+            value = F.binary_cross_entropy_with_logits(scores, told, reduction="none").sum(1).mean()
             return value, {"words": value.detach()}
         texts = self.model.caption(batch["words"]) if options.tune_words else batch["target"]
         told = texts.norm(dim=1) > 0  # captions without a known word say nothing

@@ -61,7 +61,10 @@ class SearchSet:
 
     def scores(self, model: HeadModel, table: WordTable) -> dict[str, np.ndarray]:
         """P@5 of every query by a model and a table: "single" and "two"."""
-        images, space = model.embed(self.features), model.head.config.space
+        return self.scores_of(model.embed(self.features), table, model.head.config.space)
+
+    def scores_of(self, images: np.ndarray, table: WordTable, space: str) -> dict[str, np.ndarray]:
+        """P@5 of every query by (N, D) vectors of the photos and a table."""
         embed = query_vector(table, space)
         if space == "sigmoid":
             images = images / images.sum(1, keepdims=True)
@@ -69,9 +72,14 @@ class SearchSet:
         return {name: precision_at(queries, embed, images, self.relevance) for name, queries in kinds.items()}
 
 
-def calibrate(photos: SearchSet, model: HeadModel, table: WordTable) -> tuple[float, float]:
-    """Slope and offset of the odds that a photo is right for a word, by their cosine; see `fit_odds`."""
-    images = model.embed(photos.features)
+def calibrate(photos: SearchSet, images: np.ndarray, table: WordTable) -> tuple[float, float]:
+    """Slope and offset of the odds that a photo is right for a word, by their cosine; see `fit_odds`.
+
+    Args:
+        photos: with their queries.
+        images: (N, D) vectors of the photos, of length one.
+        table: words.
+    """
     embed = query_vector(table, "unit")
     scores = np.concatenate([images @ embed(query) for query in photos.single])
     right = np.concatenate([photos.relevance.right(query) for query in photos.single])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 
 import cv2
@@ -17,7 +18,7 @@ from interplay.models.efficientnet_lite import fold_batch_norm
 from interplay.models.image_embedding import ImageEmbedding, build_backbone, build_head
 from interplay.predictors.batch import BatchOutput
 from interplay.predictors.device import choose_device, choose_dtype
-from interplay.store import Manifest, StoredModel
+from interplay.store import Manifest, StoredModel, resolve
 from interplay.types import Image
 
 
@@ -102,6 +103,34 @@ class ImageEmbedder:
         fold_batch_norm(model)
         chosen = choose_device(device)
         return cls(model, manifest, device=chosen, dtype=dtype or choose_dtype(chosen))
+
+    @classmethod
+    def open(
+        cls,
+        store: Path,
+        version: int | None = None,
+        *,
+        name: str = "embedding-image",
+        device: str = "auto",
+        threads: int | None = None,
+    ) -> ImageEmbedder:
+        """The published model, with the backbone that its manifest names, if it names one.
+
+        Args:
+            store: Root of the model store.
+            version: Of the head; the newest if None.
+            name: Of the head.
+            device: ``auto``, ``cpu`` or ``cuda``.
+            threads: See ``load``.
+
+        Raises:
+            InternalError: The store has not both, or they do not fit.
+        """
+        stored = resolve(store, name, version)
+        backbone = stored.manifest.details.get("backbone")
+        return cls.load(
+            stored, resolve(store, backbone) if backbone else None, device=device, threads=threads
+        )
 
     def predict(self, images: Sequence[Image]) -> list[ImageVector]:
         """Vectors of decoded images; what evaluation calls."""

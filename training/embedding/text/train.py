@@ -15,7 +15,7 @@ import numpy as np
 
 from interplay.predictors.embedding.tokens import tokenize
 from interplay.predictors.embedding.word_table import WordTable
-from training.embedding.data import load_captions, load_part
+from training.embedding.data import PARTS, SOURCES, load_captions, load_part
 from training.embedding.text.corpus import Corpus, load_stop_words
 from training.embedding.text.models import DIMENSION, NAMES, TextModel, table_model, train_all
 
@@ -94,7 +94,19 @@ def main() -> None:
         metavar="NAME",
         help=f"of {', '.join(NAMES)}; default: all",
     )
-    parser.add_argument("--sources", nargs="+", default=["coco", "flickr8k"], help="corpora; default: both")
+    parser.add_argument(
+        "--sources",
+        nargs="+",
+        choices=SOURCES,
+        default=["coco", "flickr8k"],
+        help="corpora; default: coco flickr8k",
+    )
+    parser.add_argument(
+        "--part",
+        choices=PARTS,
+        default="train",
+        help="photos for whose captions vectors are kept; default: train",
+    )
     parser.add_argument("--vectors", type=Path, help="pre-trained vectors instead")
     parser.add_argument("--dimension", type=int, default=DIMENSION)
     parser.add_argument("--seed", type=int, default=0)
@@ -102,7 +114,7 @@ def main() -> None:
     stop_words = load_stop_words()
     corpus = Corpus.build(load_captions(sources=args.sources), stop_words, MIN_COUNT)
     print(f"{len(corpus.documents)} captions, {len(corpus.words)} words that come {MIN_COUNT} times")
-    captions = [text for item in load_part("train") for text in item.captions]
+    captions = [text for item in load_part(args.part) for text in item.captions]
     args.out.mkdir(parents=True, exist_ok=True)
     if args.vectors is not None:
         words, vectors = read_vectors(args.vectors, corpus.words)
