@@ -21,6 +21,7 @@ from interplay.store import resolve
 from services.embedding.indexes import Indexes, open_catalogue
 from services.embedding.servicer import EmbeddingServicer
 from services.embedding.settings import CAPABILITY, EmbeddingSettings
+from services.embedding.snapshots import Snapshots
 from services.embedding.vectors import Images, Texts, Vectors
 
 IMAGE_MODEL, WORD_MODEL = CAPABILITY.models
@@ -52,12 +53,19 @@ def build_service(
     requests = Requests(images, pool, settings.image_limits, settings.max_deadline_s)
     vectors = Vectors(images, texts, requests, pixels=int(image.manifest.details["side"]) ** 2)
     indexes = Indexes(open_catalogue(settings), vectors)
-    servicer = EmbeddingServicer(vectors, indexes)
+    snapshots = Snapshots(
+        settings.state_dir / "snapshots",
+        indexes,
+        max_bytes=settings.max_snapshot_bytes,
+        embedded=settings.qdrant_url is None,
+    )
+    servicer = EmbeddingServicer(vectors, indexes, snapshots)
 
     def register(server: grpc.aio.Server) -> None:
         pb_grpc.add_EmbeddingServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
 
     async def close() -> None:
+        await asyncio.to_thread(snapshots.close)
         await asyncio.to_thread(indexes.close)
 
     return Service(batchers=(images, texts), register=register, close=close)

@@ -23,6 +23,7 @@ from interplay.types import StageTimings
 from services.embedding import options as opt
 from services.embedding.indexes import Indexes
 from services.embedding.search import Group, group_duplicates
+from services.embedding.snapshots import Snapshots, snapshot_message
 from services.embedding.vectors import Vectors
 
 log = get_logger(__name__)
@@ -37,11 +38,13 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
     Args:
         vectors: The models.
         indexes: The indexes.
+        snapshots: Their snapshots.
     """
 
-    def __init__(self, vectors: Vectors, indexes: Indexes) -> None:
+    def __init__(self, vectors: Vectors, indexes: Indexes, snapshots: Snapshots) -> None:
         self._vectors = vectors
         self._indexes = indexes
+        self._snapshots = snapshots
 
     async def EmbedText(
         self, request: pb.EmbedTextRequest, context: grpc.aio.ServicerContext
@@ -266,6 +269,52 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
         catalogue = self._indexes.catalogue
         await self._indexes.change(lambda: catalogue.abort(request.index, request.generation))
         return pb.AbortBuildResponse()
+
+    async def CreateSnapshot(
+        self, request: pb.CreateSnapshotRequest, context: grpc.aio.ServicerContext
+    ) -> pb.CreateSnapshotResponse:
+        """Writes an index into a file."""
+        return pb.CreateSnapshotResponse(
+            snapshot=snapshot_message(await self._snapshots.create(request.index))
+        )
+
+    async def ListSnapshots(
+        self, request: pb.ListSnapshotsRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ListSnapshotsResponse:
+        """Snapshots of an index."""
+        kept = await self._snapshots.all(request.index)
+        return pb.ListSnapshotsResponse(snapshots=map(snapshot_message, kept))
+
+    async def DownloadSnapshot(
+        self, request: pb.DownloadSnapshotRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.DownloadSnapshotResponse]:
+        """A snapshot's file."""
+        kept = await self._snapshots.find(request.index, request.id)
+        yield pb.DownloadSnapshotResponse(snapshot=snapshot_message(kept))
+        async for piece in self._snapshots.content(kept):
+            yield pb.DownloadSnapshotResponse(chunk=piece)
+
+    async def DeleteSnapshot(
+        self, request: pb.DeleteSnapshotRequest, context: grpc.aio.ServicerContext
+    ) -> pb.DeleteSnapshotResponse:
+        """Removes a snapshot."""
+        await self._snapshots.delete(request.index, request.id)
+        return pb.DeleteSnapshotResponse()
+
+    async def RestoreIndex(
+        self, requests: AsyncIterator[pb.RestoreIndexRequest], context: grpc.aio.ServicerContext
+    ) -> pb.RestoreIndexResponse:
+        """Makes an index of a snapshot."""
+        first = await anext(aiter(requests), pb.RestoreIndexRequest())
+        if first.WhichOneof("part") != "restore":
+            raise InvalidParameter("the first part must say what to restore", field="restore")
+
+        async def pieces() -> AsyncIterator[bytes]:
+            async for request in requests:
+                yield request.chunk
+
+        info = await self._snapshots.restore(first.restore, pieces())
+        return pb.RestoreIndexResponse(index=opt.index_message(info))
 
     async def _part_vector(
         self,
