@@ -13,7 +13,7 @@ import contextlib
 import importlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
 import grpc
@@ -202,6 +202,46 @@ class ModelServerClient:
         except TimeoutError:
             return False
         return True
+
+    async def receive(
+        self, method: Callable[..., Any], request: Any, *, timeout_s: float
+    ) -> AsyncGenerator[Any, None]:
+        """Call a method that answers with a stream; yield its parts. Closing this cancels the call.
+
+        Raises:
+            InterplayError: What the server raised.
+        """
+        call = method(request, timeout=_allowed_s(timeout_s, timeout_s), metadata=call_metadata())
+        try:
+            async for part in call:
+                yield part
+        except grpc.aio.AioRpcError as error:
+            raise error_from_rpc(error) from error
+        finally:
+            call.cancel()
+
+    async def send(
+        self, method: Callable[..., Any], requests: AsyncIterator[Any], *, timeout_s: float
+    ) -> Any:
+        """Call a method that takes a stream, no faster than the server reads; return the response.
+
+        Raises:
+            InterplayError: What the server raised, at once, also before all is sent.
+            Exception: What ``requests`` raised; the call is cancelled.
+        """
+        call = method(timeout=_allowed_s(timeout_s, timeout_s), metadata=call_metadata())
+        try:
+            try:
+                async for request in requests:
+                    await call.write(request)
+                await call.done_writing()
+            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                pass  # the call is over; its status says why
+            return await call
+        except grpc.aio.AioRpcError as error:
+            raise error_from_rpc(error) from error
+        finally:
+            call.cancel()
 
     async def is_serving(self, timeout_s: float = 1.0) -> bool:
         """Whether the server says it is SERVING; False when it cannot be reached."""

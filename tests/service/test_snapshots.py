@@ -42,9 +42,9 @@ def index(server: EmbeddingProcess) -> Iterator[str]:
     """An index of 200 vectors."""
     make(server, "walls", 200)
     yield "walls"
-    call(server, "DropIndex", pb.DropIndexRequest(name="walls"))
     for kept in call(server, "ListSnapshots", pb.ListSnapshotsRequest(index="walls")).snapshots:
         call(server, "DeleteSnapshot", pb.DeleteSnapshotRequest(index="walls", id=kept.id))
+    call(server, "DropIndex", pb.DropIndexRequest(name="walls"))
 
 
 def call(server: EmbeddingProcess, method: str, request: Any) -> Any:
@@ -156,7 +156,7 @@ def test_what_cannot_be_restored(server: EmbeddingProcess, index: str) -> None:
         (b"GIF89a", {}, errors.InvalidInput, "this is no snapshot of an index"),
         (b"GIF89a" * 30_000, {}, errors.InvalidInput, "this is no snapshot of an index"),
         (content, {"bytes": len(content) + 1}, errors.InvalidInput, r"bytes came of"),
-        (content, {"bytes": MAX_BYTES + 1}, errors.PayloadTooLarge, "8,000,001 bytes; the limit is 8,000,000"),
+        (content, {"bytes": MAX_BYTES + 1}, errors.PayloadTooLarge, "8,000,001 bytes; the limit is"),
         (content + bytes(MAX_BYTES), {}, errors.PayloadTooLarge, "more than 8,000,000 bytes"),
         (content.replace(space, b"sha256:" + b"0" * 64), {}, errors.Conflict, "word model sha256:0000"),
         (wide, {}, errors.Conflict, f"have 900 numbers, and those of this server's model {DIMENSION}"),
