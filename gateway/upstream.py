@@ -99,26 +99,28 @@ async def send_to_server(
     state: AppState,
     capability: str,
     method: str,
-    parts: AsyncIterator[Message],
+    head: Message,
+    rest: AsyncIterator[Message] | None,
     timeout_s: float,
 ) -> Any:
     """Send a streamed request, as fast as the server takes it, and return the answer.
 
     Args:
-        request: HTTP request, whose body ``parts`` may read.
+        request: HTTP request, whose body ``rest`` reads to its end.
         state: The process's state.
         capability: Whose server.
         method: Method of the capability's gRPC service.
-        parts: Messages in order.
+        head: First message, after which the server says whether it wants the others.
+        rest: The others; None for none.
         timeout_s: Deadline in seconds, of everything.
 
     Raises:
-        InterplayError: As for ``call_server``; also before all parts are sent.
+        InterplayError: As for ``call_server``; also before all is sent.
     """
     client = state.client(capability)
     sent = asyncio.Event()
 
-    async def until_sent() -> AsyncIterator[Message]:
+    async def until_sent(parts: AsyncIterator[Message]) -> AsyncIterator[Message]:
         async for part in parts:
             yield part
         sent.set()
@@ -127,8 +129,12 @@ async def send_to_server(
         await sent.wait()  # before that, whoever reads the body notices
         await _disconnected(request)
 
+    if rest is None:
+        sent.set()
+    else:
+        rest = until_sent(rest)
     with state.admission.call(capability):
-        sending = client.send(getattr(client.stub, method), until_sent(), timeout_s=timeout_s)
+        sending = client.send(getattr(client.stub, method), head, rest, timeout_s=timeout_s)
         call, gone = asyncio.ensure_future(sending), asyncio.ensure_future(gone_after())
         try:
             await asyncio.wait((call, gone), return_when=asyncio.FIRST_COMPLETED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent import futures
 from datetime import UTC, datetime
 from typing import Any
@@ -39,7 +40,7 @@ class FakeEmbedding(pb_grpc.EmbeddingServiceServicer, models_pb2_grpc.ModelServi
         indexes: Entries by index name and id.
         snapshots: Files by index name and id.
         restored: What was to be restored, with the file that came.
-        patience_bytes: A restore whose file has more is refused before all of it came.
+        refuses_heads: Restores are refused before all of the file came.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -54,7 +55,7 @@ class FakeEmbedding(pb_grpc.EmbeddingServiceServicer, models_pb2_grpc.ModelServi
         self.indexes: dict[str, dict[str, pb.Entry]] = {"photos": {}}
         self.snapshots: dict[str, dict[str, bytes]] = {"photos": {}}
         self.restored: list[tuple[pb.Restore, bytes]] = []
-        self.patience_bytes = 1 << 60
+        self.refuses_heads = False
 
     def start(self) -> None:
         """Start serving, on a free port the first time, which stays the same over restarts."""
@@ -197,19 +198,22 @@ class FakeEmbedding(pb_grpc.EmbeddingServiceServicer, models_pb2_grpc.ModelServi
 
     def RestoreIndex(self, requests: Any, context: Any) -> Any:
         """An empty index."""
-        target, content = next(requests).restore, bytearray()
+        first = next(requests)
+        target, content = first.restore, bytearray(first.chunk)
         self._enter(target, context)
         if target.id:
             self._snapshot(target.of or target.index, target.id, context)
+        if self.refuses_heads:
+            self._fail(Conflict("the snapshot is of another model"), context)
+        yield pb.RestoreIndexResponse(accepted=pb.RestoreAccepted())
         for request in requests:
             content += request.chunk
-            if len(content) > self.patience_bytes:
-                self._fail(Conflict("the snapshot is of another model"), context)
-        if not context.is_active():  # a call that breaks off ends its requests, too
-            return None
+        time.sleep(0.1)  # a call that breaks off ends its requests, too, and says so a little later
+        if not context.is_active():
+            return
         self.restored.append((target, bytes(content)))
         self.indexes.setdefault(target.index, {})
-        return pb.RestoreIndexResponse(index=self._listed(target.index))
+        yield pb.RestoreIndexResponse(index=self._listed(target.index))
 
     def ListModels(self, request: Any, context: Any) -> Any:
         """The two models."""

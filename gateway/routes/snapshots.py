@@ -34,6 +34,8 @@ from interplay.errors import (
 from interplay.rpc.embedding.v1 import embedding_pb2 as pb
 
 BINARY = "application/octet-stream"
+# After so much of a file the server says whether it wants the rest.
+_HEAD_BYTES = 64 * 1024
 
 router = APIRouter(
     prefix="/v1/indexes/{name}",
@@ -164,20 +166,24 @@ async def restore_index(
         raise UnsupportedMedia(
             f"Content-Type {media_type[:80]!r} is not accepted; send {JSON} or {BINARY}", field="Content-Type"
         )
-    parts = _parts(request, target)
+    head, rest = pb.RestoreIndexRequest(restore=target), None
+    if not target.id:
+        pieces = aiter(request.stream())
+        rest = _chunks(pieces)
+        while len(head.chunk) < _HEAD_BYTES:
+            piece = await anext(pieces, None)
+            if piece is None:
+                rest = None
+                break
+            head.chunk += piece
+    timeout_s = state.settings.snapshot_timeout_s
     try:
-        response = await send_to_server(
-            request, state, CAPABILITY, "RestoreIndex", parts, state.settings.snapshot_timeout_s
-        )
+        response = await send_to_server(request, state, CAPABILITY, "RestoreIndex", head, rest, timeout_s)
     except InterplayError as error:
-        raise RefusedBody(error) from error  # some of it may still be on its way
+        raise RefusedBody(error) from error  # some of the body may still be on its way
     return IndexBody.from_proto(response.index)
 
 
-async def _parts(request: Request, target: pb.Restore) -> AsyncIterator[pb.RestoreIndexRequest]:
-    yield pb.RestoreIndexRequest(restore=target)
-    if target.id:
-        return
-    async for piece in request.stream():
-        if piece:
-            yield pb.RestoreIndexRequest(chunk=piece)
+async def _chunks(pieces: AsyncIterator[bytes]) -> AsyncIterator[pb.RestoreIndexRequest]:
+    async for piece in pieces:
+        yield pb.RestoreIndexRequest(chunk=piece)

@@ -14,7 +14,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -181,13 +181,17 @@ class EmbeddedCatalogue:
                 return
             found.retired = True
             found.users += 1
+            assert named is not None
+            if named.current is None and not named.building:
+                del self._names[name]
         self._release(found)
 
     def drop(self, name: str) -> None:
         """See ``Catalogue``."""
         named = self._named(name)
         with named.writes, self._lock:
-            (self._root / name / _CURRENT).unlink(missing_ok=True)
+            for file in (_CURRENT, f"{_CURRENT}.new"):
+                (self._root / name / file).unlink(missing_ok=True)
             generations = [*named.building.values(), *([named.current] if named.current else [])]
             del self._names[name]
             for generation in generations:
@@ -272,6 +276,10 @@ class EmbeddedCatalogue:
         if over:
             generation.index.close()
             _remove(generation.folder)
+            with self._lock:
+                if generation.spec.name not in self._names:
+                    with suppress(OSError):  # a last reader of another generation removes it
+                        generation.folder.parent.rmdir()
 
     def _point_to(self, name: str, generation: str) -> None:
         _write_durably(self._root / name / _CURRENT, generation + "\n")

@@ -303,18 +303,22 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
 
     async def RestoreIndex(
         self, requests: AsyncIterator[pb.RestoreIndexRequest], context: grpc.aio.ServicerContext
-    ) -> pb.RestoreIndexResponse:
+    ) -> AsyncIterator[pb.RestoreIndexResponse]:
         """Makes an index of a snapshot."""
         first = await anext(aiter(requests), pb.RestoreIndexRequest())
-        if first.WhichOneof("part") != "restore":
+        if not first.HasField("restore"):
             raise InvalidParameter("the first part must say what to restore", field="restore")
 
         async def pieces() -> AsyncIterator[bytes]:
+            yield first.chunk
             async for request in requests:
                 yield request.chunk
 
-        info = await self._snapshots.restore(first.restore, pieces())
-        return pb.RestoreIndexResponse(index=opt.index_message(info))
+        async for info in self._snapshots.restore(first.restore, pieces()):
+            if info is None:
+                yield pb.RestoreIndexResponse(accepted=pb.RestoreAccepted())
+            else:
+                yield pb.RestoreIndexResponse(index=opt.index_message(info))
 
     async def _part_vector(
         self,

@@ -7,6 +7,7 @@ without a name until the index is made of it, so nothing of it is left when the 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import secrets
 import tempfile
@@ -91,7 +92,6 @@ class Snapshots:
         self._running = 0
         self._closed = threading.Event()
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="snapshot")
-        folder.mkdir(parents=True, exist_ok=True)
         for partial in folder.glob("*/*.part"):
             partial.unlink(missing_ok=True)
 
@@ -113,7 +113,7 @@ class Snapshots:
         def make() -> Kept:
             self._indexes.catalogue.spec(index)
             folder = self._folder / index
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
             made = f"{datetime.now(UTC):%Y%m%dt%H%M%Sz}-{secrets.token_hex(4)}"
             return Kept(
                 index, made, folder / made, write_snapshot(self._indexes.catalogue, index, folder / made)
@@ -172,12 +172,17 @@ class Snapshots:
             while piece := await self._indexes.read(lambda: stream.read(CHUNK_BYTES)):
                 yield piece
 
-    async def restore(self, target: pb.Restore, pieces: AsyncIterator[bytes]) -> IndexInfo:
+    async def restore(
+        self, target: pb.Restore, pieces: AsyncIterator[bytes]
+    ) -> AsyncIterator[IndexInfo | None]:
         """Make an index of a snapshot that is kept, or of one that is sent.
 
         Args:
             target: What to do.
             pieces: The file's bytes, if none is named.
+
+        Yields:
+            None when the head of the file is right, and the index in the end.
 
         Raises:
             InvalidInput: The file is no snapshot, truncated or corrupt.
@@ -192,37 +197,41 @@ class Snapshots:
             await self._run(lambda: check_free(self._indexes.catalogue, target.index, replace=target.replace))
             if target.id:
                 kept = await self.find(target.of or target.index, target.id)
-                source: IO[bytes] = await self._run(lambda: kept.file.open("rb"))
                 self._check_model(kept.facts.spec)
+                yield None
+                source: IO[bytes] = await self._run(lambda: kept.file.open("rb"))
             else:
-                source = await self._receive(target.bytes, pieces)
-            info = await self._restored(target, source)
-        log.info("snapshot_restored", index=target.index, entries=info.entries)
-        return info
-
-    async def _receive(self, declared: int, pieces: AsyncIterator[bytes]) -> IO[bytes]:
-        """What is sent, in a file without a name that the caller closes; refused as soon as it can be."""
-        self._check_size(declared, f"{declared:,}")
-        check_room(self._folder, declared * (1 + self._factor), "restoring this snapshot")
-        source: IO[bytes] = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
-        received, checked = 0, False
-        try:
-            async for piece in pieces:
-                received += len(piece)
-                self._check_size(received, f"more than {self._max_bytes:,}")
-                await self._run(lambda piece=piece: self._keep(source, piece))  # type: ignore[misc]
-                if not checked and received >= _HEAD_BYTES:
-                    checked = True
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._check_size(target.bytes, f"{target.bytes:,}")
+                check_room(self._folder, target.bytes * (1 + self._factor), "restoring this snapshot")
+                source = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
+                try:
+                    await self._receive(source, pieces, _HEAD_BYTES)
                     await self._run(lambda: self._check_head(source))
-            if not received:
-                raise InvalidInput("neither a snapshot nor the id of one was given", field="snapshot")
-            if declared and received != declared:
-                raise InvalidInput(f"{received:,} bytes came of {declared:,}", field="body")
-            await self._run(lambda: self._check_head(source))
-        except BaseException:
-            source.close()
-            raise
-        return source
+                    yield None
+                    received = await self._receive(source, pieces)
+                    if target.bytes and received != target.bytes:
+                        raise InvalidInput(f"{received:,} bytes came of {target.bytes:,}", field="body")
+                except BaseException:
+                    source.close()
+                    raise
+            info = await self._restored(target, source)
+            log.info("snapshot_restored", index=target.index, entries=info.entries)
+            yield info
+
+    async def _receive(
+        self, source: IO[bytes], pieces: AsyncIterator[bytes], enough: int | None = None
+    ) -> int:
+        """Write what comes to the end of a file, until there is enough; returns how large the file is."""
+        size = source.seek(0, os.SEEK_END)
+        while enough is None or size < enough:
+            piece = await anext(pieces, None)
+            if piece is None:
+                break
+            size += len(piece)
+            self._check_size(size, f"more than {self._max_bytes:,}")
+            await self._run(lambda piece=piece: self._keep(source, piece))  # type: ignore[misc]
+        return size
 
     def _keep(self, source: IO[bytes], piece: bytes) -> None:
         with explained(self._folder):
@@ -230,16 +239,16 @@ class Snapshots:
             source.flush()
 
     def _check_head(self, source: IO[bytes]) -> None:
-        spec, _ = read_header(source)
-        source.seek(0, 2)
-        self._check_model(spec)
+        if not source.tell():
+            raise InvalidInput("neither a snapshot nor the id of one was given", field="snapshot")
+        self._check_model(read_header(source)[0])
 
     async def _restored(self, target: pb.Restore, source: IO[bytes]) -> IndexInfo:
         given_up = threading.Event()
 
         def make() -> IndexInfo:
             with source, explained(self._folder):
-                size = source.seek(0, 2)
+                size = source.seek(0, os.SEEK_END)
                 check_room(self._folder, size * self._factor, "restoring this snapshot")
                 return restore_snapshot(
                     self._indexes.catalogue,

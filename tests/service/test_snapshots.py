@@ -95,9 +95,11 @@ def restore(server: EmbeddingProcess, content: bytes | None, piece: int = 100_00
             for start in range(0, len(content), piece)
         ]
     try:
-        index: pb.Index = server.client.stub.RestoreIndex(iter(parts), timeout=60).index
+        accepted, made = list(server.client.stub.RestoreIndex(iter(parts), timeout=60))
     except grpc.RpcError as error:
         raise error_from_rpc(error) from error
+    assert accepted.HasField("accepted")
+    index: pb.Index = made.index
     return index
 
 
@@ -170,14 +172,14 @@ def test_what_cannot_be_restored(server: EmbeddingProcess, index: str) -> None:
             restore(server, sent, **{"index": "new", **target})
     with pytest.raises(errors.InvalidParameter, match="the first part must say what to restore"):
         try:
-            server.client.stub.RestoreIndex(iter([pb.RestoreIndexRequest(chunk=b"x")]), timeout=60)
+            list(server.client.stub.RestoreIndex(iter([pb.RestoreIndexRequest(chunk=b"x")]), timeout=60))
         except grpc.RpcError as error:
             raise error_from_rpc(error) from error
     assert [found.name for found in call(server, "ListIndexes", pb.ListIndexesRequest()).indexes] == [index]
     assert entries_of(server, index) == 200
     folder = server.log.parent
     assert [path.name for path in (folder / "indexes").iterdir()] == ["walls"]
-    assert all(path.is_dir() for path in (folder / "snapshots").iterdir())  # nothing is left of what was sent
+    assert all(path.is_dir() for path in (folder / "snapshots").iterdir())  # nothing of what was sent is left
 
 
 def test_indexes_and_snapshots_that_are_not_there(server: EmbeddingProcess, index: str) -> None:
@@ -226,7 +228,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(server: EmbeddingProcess, inde
         yield pb.RestoreIndexRequest(chunk=content[:-1000])
         go.wait(30)
 
-    running = server.client.stub.RestoreIndex.future(parts(), timeout=60)
+    running = server.client.stub.RestoreIndex(parts(), timeout=60)
     time.sleep(0.3)
     running.cancel()
     go.set()
@@ -245,10 +247,11 @@ def test_a_server_killed_in_a_restore_comes_back_with_the_old_or_the_new_index(
     made = snapshot(first, "walls")
     call(first, "Delete", pb.DeleteRequest(index="walls", ids=[f"e{n}" for n in range(500)]))
     target = pb.RestoreIndexRequest(restore=pb.Restore(index="walls", id=made.id, replace=True))
-    running = first.client.stub.RestoreIndex.future(iter([target]), timeout=60)
+    running = first.client.stub.RestoreIndex(iter([target]), timeout=60)
     time.sleep(pause_s)
     first.kill()
-    assert running.exception() is not None
+    with pytest.raises(grpc.RpcError):
+        list(running)
     second = EmbeddingProcess(tmp_path, store)
     second.wait_until_serving()
     assert entries_of(second, "walls") in (500, 1000)

@@ -478,8 +478,14 @@ class RestoreIndexRequest(_message.Message):
     chunk: bytes
     def __init__(self, restore: _Optional[_Union[Restore, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
+class RestoreAccepted(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class RestoreIndexResponse(_message.Message):
-    __slots__ = ("index",)
+    __slots__ = ("accepted", "index")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
+    accepted: RestoreAccepted
     index: Index
-    def __init__(self, index: _Optional[_Union[Index, _Mapping]] = ...) -> None: ...
+    def __init__(self, accepted: _Optional[_Union[RestoreAccepted, _Mapping]] = ..., index: _Optional[_Union[Index, _Mapping]] = ...) -> None: ...

@@ -120,7 +120,7 @@ class EmbeddingServiceStub:
                 request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteSnapshotRequest.SerializeToString,
                 response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteSnapshotResponse.FromString,
                 _registered_method=True)
-        self.RestoreIndex = channel.stream_unary(
+        self.RestoreIndex = channel.stream_stream(
                 '/interplay.embedding.v1.EmbeddingService/RestoreIndex',
                 request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.RestoreIndexRequest.SerializeToString,
                 response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.RestoreIndexResponse.FromString,
@@ -252,7 +252,9 @@ class EmbeddingServiceServicer:
 
     def RestoreIndex(self, request_iterator, context):
         """Makes an index of a snapshot that the server keeps, or of one that is sent: first what to do, then the
-        file's bytes in order. An index that is there answers until the new one is whole.
+        file's bytes in order. A sender does well to put the first 64 KiB of the file into the first part and to
+        wait for "accepted": what is wrong with the file's head or the index is said by then. An index that is
+        there answers until the new one is whole.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -346,7 +348,7 @@ def add_EmbeddingServiceServicer_to_server(servicer, server):
                     request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteSnapshotRequest.FromString,
                     response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteSnapshotResponse.SerializeToString,
             ),
-            'RestoreIndex': grpc.stream_unary_rpc_method_handler(
+            'RestoreIndex': grpc.stream_stream_rpc_method_handler(
                     servicer.RestoreIndex,
                     request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.RestoreIndexRequest.FromString,
                     response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.RestoreIndexResponse.SerializeToString,
@@ -833,7 +835,7 @@ class EmbeddingService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.stream_unary(
+        return grpc.experimental.stream_stream(
             request_iterator,
             target,
             '/interplay.embedding.v1.EmbeddingService/RestoreIndex',

@@ -83,7 +83,7 @@ def test_a_file_passes_through_in_pieces(gateway: RunningGateway, embedding_serv
 def test_a_refusal_comes_before_all_is_sent(
     gateway: RunningGateway, embedding_server: FakeEmbedding, size: int
 ) -> None:
-    embedding_server.patience_bytes = MIB
+    embedding_server.refuses_heads = True
     sent = 0
 
     def pieces() -> Iterator[bytes]:
@@ -95,6 +95,7 @@ def test_a_refusal_comes_before_all_is_sent(
     refused = restore(gateway, pieces())
     assert refused.status_code == 409 and refused.json()["detail"] == "the snapshot is of another model"
     assert size == 2 * MIB or sent < size
+    embedding_server.refuses_heads = False
     assert restore(gateway, b"x").status_code == 200  # and the next is served
 
 
@@ -147,7 +148,8 @@ def test_a_client_that_goes_away_ends_the_restore(
         restore(gateway, pieces())
     admission = gateway.state.admission
     wait_until(lambda: admission._inflight["embedding"] == 0, what="the call has ended")
-    assert embedding_server.restored == [] and admission._body_bytes == 0
+    wait_until(lambda: admission._body_bytes == 0, what="the body is let go")
+    assert embedding_server.restored == []
 
 
 def test_snapshots_need_the_scope_of_jobs(
