@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any
 
 import grpc
+from opentelemetry import context as otel_context
 from opentelemetry import propagate, trace
 
 from interplay.errors import InternalError, InterplayError
@@ -98,7 +99,7 @@ class _Call:
         self.code = "OK"
         self.started = perf_counter()
         set_request_id(accept_request_id(metadata.get(METADATA_KEY)))
-        self._span = tracer.start_as_current_span(
+        self._span = tracer.start_span(
             f"{service}/{method}",
             context=propagate.extract(metadata),
             kind=trace.SpanKind.SERVER,
@@ -107,7 +108,7 @@ class _Call:
 
     async def __aenter__(self) -> _Call:
         self._active.enter()
-        self._span.__enter__()
+        self._token = otel_context.attach(trace.set_span_in_context(self._span))
         return self
 
     async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
@@ -122,7 +123,9 @@ class _Call:
         finally:
             self._active.leave()
             self._finish()
-            self._span.__exit__(None, None, None)
+            if not isinstance(error, GeneratorExit):  # a stream broken off is closed in another context
+                otel_context.detach(self._token)
+            self._span.end()
 
     async def _abort(self, error: InterplayError) -> None:
         self.code = error.row.grpc_code
