@@ -17,7 +17,7 @@ from gateway.middleware import BodyLimit, Gatekeeper, RequestContext
 from gateway.openapi import build_openapi
 from gateway.problems import install_handlers
 from gateway.rate_limit import RateLimiter
-from gateway.routes import embedding, health, jobs, models, style, text
+from gateway.routes import embedding, health, jobs, models, snapshots, style, text
 from gateway.settings import GatewaySettings
 from interplay import __version__
 from interplay.api_keys import KeyRing
@@ -61,8 +61,8 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         },
     )
     install_handlers(app)
-    for router in (text.router, style.router, embedding.router, models.router, jobs.router, health.router):
-        app.include_router(router)
+    for routes in (text, style, embedding, snapshots, models, jobs, health):
+        app.include_router(routes.router)
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(Gatekeeper)
     app.add_middleware(RequestContext)

@@ -38,6 +38,10 @@ OPEN_PATHS = frozenset({"/livez", "/readyz", "/openapi.json", "/docs"})
 UNLIMITED_PATHS = OPEN_PATHS | {"/metrics"}
 # What takes images: /v1/noun:verb, searches, vectors, entries of indexes; all others get the small limit.
 _IMAGE_PATH = re.compile(r"^/v1/([a-z-]+:[a-z-]+|search|embeddings|indexes/[^/]+/entries)$")
+# A snapshot's file is passed on as it comes, never held.
+_STREAM_PATH = re.compile(r"^/v1/indexes/[^/]+/restore$")
+_STREAM_TYPE = "application/octet-stream"
+_STREAM_HELD_BYTES = 1024 * 1024
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _LINGER_S = 2.0
@@ -183,8 +187,12 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        limit = self._limit(scope["path"], headers.get("content-type", ""))
-        deadline = asyncio.get_running_loop().time() + self.settings.upload_timeout_s
+        content_type = headers.get("content-type", "").lower()
+        streamed = _STREAM_PATH.match(scope["path"]) is not None and content_type.startswith(_STREAM_TYPE)
+        limit = self.settings.max_snapshot_bytes if streamed else self._limit(scope["path"], content_type)
+        timeout_s = self.settings.upload_timeout_s
+        now = asyncio.get_running_loop().time
+        deadline = now() + (self.settings.snapshot_timeout_s if streamed else timeout_s)
         received = 0
         complete = refused = False
 
@@ -193,11 +201,11 @@ class BodyLimit:
             if complete:  # whoever still waits, waits for the disconnect
                 return await receive()
             try:
-                async with asyncio.timeout_at(deadline):
+                # What is streamed has longer in all, but must not stand still.
+                async with asyncio.timeout_at(min(deadline, now() + timeout_s)):
                     message = await receive()
             except TimeoutError as error:
                 refused = True
-                timeout_s = self.settings.upload_timeout_s
                 fault = UploadTimeout(
                     f"the body did not arrive within {timeout_s:g} s; {received:,} bytes came"
                 )
@@ -210,7 +218,8 @@ class BodyLimit:
             return message
 
         async def lingering_send(message: Message) -> None:
-            if not refused:
+            # A server may have refused what is streamed before all of it came.
+            if not refused and (complete or not streamed):
                 await send(message)
             elif message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["Connection"] = "close"
@@ -226,15 +235,15 @@ class BodyLimit:
                 scope, receive, lingering_send
             )
             return
-        chunked = "transfer-encoding" in headers
+        held = limit if "transfer-encoding" in headers else declared
         admission: Admission = scope["app"].state.gateway.admission
-        with admission.body(limit if chunked else declared):
+        with admission.body(min(held, _STREAM_HELD_BYTES) if streamed else held):
             await self.app(scope, counted_receive, lingering_send)
 
     def _limit(self, path: str, content_type: str) -> int:
         if not _IMAGE_PATH.match(path):
             return self.settings.max_json_bytes
-        if content_type.lower().startswith("multipart/form-data"):
+        if content_type.startswith("multipart/form-data"):
             return self.settings.max_form_bytes
         return self.settings.max_image_json_bytes
 

@@ -22,6 +22,7 @@ from gateway.schemas.embedding import EmbeddingsBody
 from gateway.schemas.indexes import UpsertBody
 from gateway.schemas.problem import FieldError, Problem
 from gateway.schemas.search import FilterBody
+from gateway.schemas.snapshots import RestoreBody
 from interplay import __version__
 from interplay.capabilities import CAPABILITIES
 from interplay.errors import InvalidParameter
@@ -54,7 +55,7 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    for model in (Problem, FieldError, ImageSource, EmbeddingsBody, UpsertBody, FilterBody):
+    for model in (Problem, FieldError, ImageSource, EmbeddingsBody, UpsertBody, FilterBody, RestoreBody):
         schema = model.model_json_schema(ref_template=_REF)
         schemas |= schema.pop("$defs", {})
         schemas[model.__name__] = schema

@@ -21,6 +21,7 @@ from interplay.errors import (
     InvalidParameter,
     MethodNotAllowed,
     ModelFailed,
+    NoRoom,
     NotAcceptable,
     NotFound,
     Overloaded,
@@ -65,6 +66,7 @@ _EXAMPLE_ERRORS: dict[type[InterplayError], InterplayError] = {
         DeadlineExceeded("not done before the deadline"),
         InternalError("the gateway failed on this request; the fault is logged"),
         ModelFailed("the model failed on this image"),
+        NoRoom("a snapshot of 'photos' needs about 73,281,536 bytes; the server's disk has 1,048,576 free"),
     )
 }
 

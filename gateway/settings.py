@@ -12,7 +12,7 @@ from pydantic_settings import NoDecode
 from interplay.api_keys import ApiKeyFileError, load_api_keys
 from interplay.capabilities import CAPABILITIES, GATEWAY_METRICS_PORT, GATEWAY_PORT
 from interplay.media.fetch import AllowList
-from interplay.settings import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, StateSettings
+from interplay.settings import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_SNAPSHOT_BYTES, StateSettings
 
 # Room for part headers, option fields and a list of polygons beside the image.
 FORM_OVERHEAD_BYTES = 256 * 1024
@@ -41,6 +41,12 @@ class GatewaySettings(StateSettings):
     )
     upload_timeout_s: float = Field(60.0, gt=0, description="Longest time for a request body to arrive.")
     request_timeout_s: float = Field(60.0, gt=0, le=600, description="Deadline of a call to a model server.")
+    max_snapshot_bytes: int = Field(
+        MAX_SNAPSHOT_BYTES, ge=1024, description="Largest snapshot of an index that is taken."
+    )
+    snapshot_timeout_s: float = Field(
+        3600.0, gt=0, description="Longest time for a snapshot to be made, sent, or taken and restored."
+    )
     max_inflight: int = Field(
         128, ge=1, description="Calls to one capability at a time; more are refused with 429."
     )

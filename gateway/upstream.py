@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
@@ -66,6 +68,74 @@ async def call_server(
     with state.admission.call(capability):
         call = asyncio.ensure_future(client.call(getattr(client.stub, method), message, timeout_s=timeout_s))
         gone = asyncio.ensure_future(_disconnected(request))
+        try:
+            await asyncio.wait((call, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not call.done():
+                raise Cancelled("the client closed the connection")
+            return call.result()
+        finally:
+            gone.cancel()
+            call.cancel()
+
+
+async def receive_from_server(
+    state: AppState, capability: str, method: str, message: Message, timeout_s: float
+) -> AsyncIterator[Any]:
+    """The parts of a streamed answer; closing the iterator cancels the call.
+
+    Raises:
+        InterplayError: As for ``call_server``.
+    """
+    client = state.client(capability)
+    with state.admission.call(capability):
+        parts = client.receive(getattr(client.stub, method), message, timeout_s=timeout_s)
+        async with aclosing(parts):
+            async for part in parts:
+                yield part
+
+
+async def send_to_server(
+    request: Request,
+    state: AppState,
+    capability: str,
+    method: str,
+    head: Message,
+    rest: AsyncIterator[Message] | None,
+    timeout_s: float,
+) -> Any:
+    """Send a streamed request, as fast as the server takes it, and return the answer.
+
+    Args:
+        request: HTTP request, whose body ``rest`` reads to its end.
+        state: The process's state.
+        capability: Whose server.
+        method: Method of the capability's gRPC service.
+        head: First message, after which the server says whether it wants the others.
+        rest: The others; None for none.
+        timeout_s: Deadline in seconds, of everything.
+
+    Raises:
+        InterplayError: As for ``call_server``; also before all is sent.
+    """
+    client = state.client(capability)
+    sent = asyncio.Event()
+
+    async def until_sent(parts: AsyncIterator[Message]) -> AsyncIterator[Message]:
+        async for part in parts:
+            yield part
+        sent.set()
+
+    async def gone_after() -> None:
+        await sent.wait()  # before that, whoever reads the body notices
+        await _disconnected(request)
+
+    if rest is None:
+        sent.set()
+    else:
+        rest = until_sent(rest)
+    with state.admission.call(capability):
+        sending = client.send(getattr(client.stub, method), head, rest, timeout_s=timeout_s)
+        call, gone = asyncio.ensure_future(sending), asyncio.ensure_future(gone_after())
         try:
             await asyncio.wait((call, gone), return_when=asyncio.FIRST_COMPLETED)
             if not call.done():

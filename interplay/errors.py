@@ -21,7 +21,8 @@
     ├── DeadlineExceeded
     ├── Cancelled                    the caller went away
     └── InternalError
-        └── ModelFailed              inference raised
+        ├── ModelFailed              inference raised
+        └── NoRoom                   the server's disk is full
 
 Code raises these anywhere; only the edges translate: the gRPC interceptor
 (``interplay.serving.interceptors``) and the gateway's handler. A ``message`` is always safe to
@@ -149,6 +150,10 @@ class ModelFailed(InternalError):
     """Inference raised on this input."""
 
 
+class NoRoom(InternalError):
+    """The server's disk has no room for what was asked."""
+
+
 @dataclass(frozen=True)
 class ErrorRow:
     """How one error type leaves the system.
@@ -230,6 +235,7 @@ ERROR_TABLE: tuple[ErrorRow, ...] = (
     ErrorRow(Cancelled, "CANCELLED", "CANCELLED", 499, "Cancelled", False, "cancelled"),
     ErrorRow(InternalError, "INTERNAL", "INTERNAL", 500, "Internal error", False, "error"),
     ErrorRow(ModelFailed, "MODEL_FAILED", "INTERNAL", 500, "Model failed", False, "error"),
+    ErrorRow(NoRoom, "NO_ROOM", "INTERNAL", 507, "No room", False, "error"),
 )
 
 ROW_BY_TYPE: dict[type[InterplayError], ErrorRow] = {row.type: row for row in ERROR_TABLE}

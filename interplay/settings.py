@@ -20,6 +20,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 MAX_IMAGE_PIXELS = 40_000_000
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+# Some ten million entries; a snapshot goes through in pieces, so only disks set a limit.
+MAX_SNAPSHOT_BYTES = 16 * 1024 * 1024 * 1024
 
 REPOSITORY_ROOT = Path(__file__).resolve().parent.parent
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent import futures
 from datetime import UTC, datetime
 from typing import Any
@@ -37,6 +38,9 @@ class FakeEmbedding(pb_grpc.EmbeddingServiceServicer, models_pb2_grpc.ModelServi
         error: Raised by every call, if set.
         requests: Requests that came in, oldest first.
         indexes: Entries by index name and id.
+        snapshots: Files by index name and id.
+        restored: What was to be restored, with the file that came.
+        refuses_heads: Restores are refused before all of the file came.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -49,6 +53,9 @@ class FakeEmbedding(pb_grpc.EmbeddingServiceServicer, models_pb2_grpc.ModelServi
         self.error: InterplayError | None = None
         self.requests: list[Any] = []
         self.indexes: dict[str, dict[str, pb.Entry]] = {"photos": {}}
+        self.snapshots: dict[str, dict[str, bytes]] = {"photos": {}}
+        self.restored: list[tuple[pb.Restore, bytes]] = []
+        self.refuses_heads = False
 
     def start(self) -> None:
         """Start serving, on a free port the first time, which stays the same over restarts."""
@@ -160,6 +167,54 @@ class FakeEmbedding(pb_grpc.EmbeddingServiceServicer, models_pb2_grpc.ModelServi
         del self.indexes[request.name]
         return pb.DropIndexResponse()
 
+    def CreateSnapshot(self, request: Any, context: Any) -> Any:
+        """A file of 3 MB."""
+        self._enter(request, context)
+        self._index(request.index, context)
+        kept = self.snapshots.setdefault(request.index, {})
+        kept[f"s{len(kept)}"] = bytes(range(256)) * 12_000
+        return pb.CreateSnapshotResponse(snapshot=self._snapshot(request.index, f"s{len(kept) - 1}", context))
+
+    def ListSnapshots(self, request: Any, context: Any) -> Any:
+        """All of an index, newest first."""
+        self._enter(request, context)
+        ids = reversed(self.snapshots.get(request.index, {}))
+        return pb.ListSnapshotsResponse(snapshots=[self._snapshot(request.index, i, context) for i in ids])
+
+    def DownloadSnapshot(self, request: Any, context: Any) -> Any:
+        """The file, in pieces."""
+        self._enter(request, context)
+        yield pb.DownloadSnapshotResponse(snapshot=self._snapshot(request.index, request.id, context))
+        content = self.snapshots[request.index][request.id]
+        for start in range(0, len(content), 1 << 20):
+            yield pb.DownloadSnapshotResponse(chunk=content[start : start + (1 << 20)])
+
+    def DeleteSnapshot(self, request: Any, context: Any) -> Any:
+        """Forget one."""
+        self._enter(request, context)
+        self._snapshot(request.index, request.id, context)
+        del self.snapshots[request.index][request.id]
+        return pb.DeleteSnapshotResponse()
+
+    def RestoreIndex(self, requests: Any, context: Any) -> Any:
+        """An empty index."""
+        first = next(requests)
+        target, content = first.restore, bytearray(first.chunk)
+        self._enter(target, context)
+        if target.id:
+            self._snapshot(target.of or target.index, target.id, context)
+        if self.refuses_heads:
+            self._fail(Conflict("the snapshot is of another model"), context)
+        yield pb.RestoreIndexResponse(accepted=pb.RestoreAccepted())
+        for request in requests:
+            content += request.chunk
+        time.sleep(0.1)  # a call that breaks off ends its requests, too, and says so a little later
+        if not context.is_active():
+            return
+        self.restored.append((target, bytes(content)))
+        self.indexes.setdefault(target.index, {})
+        yield pb.RestoreIndexResponse(index=self._listed(target.index))
+
     def ListModels(self, request: Any, context: Any) -> Any:
         """The two models."""
         models = [
@@ -180,6 +235,15 @@ class FakeEmbedding(pb_grpc.EmbeddingServiceServicer, models_pb2_grpc.ModelServi
         if name not in self.indexes:
             self._fail(NotFound(f"no index {name!r}; there are: {', '.join(self.indexes)}"), context)
         return self.indexes[name]
+
+    def _snapshot(self, name: str, snapshot: str, context: Any) -> pb.Snapshot:
+        if snapshot not in self.snapshots.get(name, {}):
+            self._fail(NotFound(f"no snapshot {snapshot!r} of index {name!r}"), context)
+        made = pb.Snapshot(
+            index=name, id=snapshot, entries=7, bytes=len(self.snapshots[name][snapshot]), dimension=DIMENSION
+        )
+        made.created.FromDatetime(CREATED)
+        return made
 
     def _listed(self, name: str) -> pb.Index:
         created = Timestamp()

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from interplay.cli import snapshots
 from interplay.cli.app import EXIT_FAILED, examples, new_app
 from interplay.cli.gateway_client import DEFAULT_URL, ApiKey, GatewayClient, Url
 from interplay.cli.photos import Photos
@@ -115,6 +116,28 @@ def drop(
     with GatewayClient(url, api_key) as client:
         client.request("DELETE", f"/v1/indexes/{name}")
     typer.echo(f"{name}: removed")
+
+
+app.command(
+    "snapshot",
+    epilog=examples(
+        "interplay index snapshot photos --out photos.index | into a file here",
+        "interplay index snapshot photos | kept by the server",
+    ),
+)(snapshots.make)
+app.command("snapshots", epilog=examples("interplay index snapshots photos"))(snapshots.list_kept)
+app.command(
+    "restore",
+    epilog=examples(
+        "interplay index restore photos photos.index --replace",
+        "interplay index restore photos --snapshot 20261125t101500z-8c2f6f6e --replace",
+        "interplay index restore copy --snapshot 20261125t101500z-8c2f6f6e --of photos",
+        note="The index is then as it was when the snapshot was made; until then an old one answers.",
+    ),
+)(snapshots.restore)
+app.command(
+    "drop-snapshot", epilog=examples("interplay index drop-snapshot photos 20261125t101500z-8c2f6f6e")
+)(snapshots.remove)
 
 
 def _entry(photo: Path, facts: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +21,8 @@ from interplay.errors import Conflict, InvalidParameter, NotFound
 from interplay.index.entries import Entry, Filter, Hits
 
 NAME_PATTERN = re.compile(r"^(?=.{1,63}$)[a-z0-9]+([-_][a-z0-9]+)*$")
+# How the names of generations begin that are made of snapshots.
+RESTORED = "restore-"
 _CARRIED_AT_ONCE = 256
 
 
@@ -143,6 +144,14 @@ class Catalogue(Protocol):
             NotFound: No such index.
         """
 
+    def frozen(self, name: str) -> AbstractContextManager[tuple[Spec, VectorIndex]]:
+        """The generation that answers, with online changes held off where this process alone makes them.
+
+        Raises:
+            NotFound: No such index.
+            Conflict: It was swapped meanwhile, which only a server that others share lets happen.
+        """
+
     def begin(self, spec: Spec) -> None:
         """Begin a generation, or go on with the one of the same name.
 
@@ -157,10 +166,18 @@ class Catalogue(Protocol):
             NotFound: It was not, or is published.
         """
 
-    def publish(self, name: str, generation: str) -> IndexInfo:
+    def unfinished(self) -> list[Spec]:
+        """Generations of any index that were begun and are not published."""
+
+    def publish(self, name: str, generation: str, *, carry: bool = True) -> IndexInfo:
         """Optimise a generation, carry over what came online, and let it answer from now on.
 
         Publishing what is published already changes nothing, so a caller may repeat it.
+
+        Args:
+            name: Of the index.
+            generation: That was begun.
+            carry: Whether what came online is carried over.
 
         Raises:
             NotFound: No such generation.
@@ -171,13 +188,6 @@ class Catalogue(Protocol):
 
     def drop(self, name: str) -> None:
         """Remove an index with all its generations.
-
-        Raises:
-            NotFound: No such index.
-        """
-
-    def snapshot(self, name: str, target: Path) -> Path:
-        """Write an index into one file, which `restore` reads.
 
         Raises:
             NotFound: No such index.

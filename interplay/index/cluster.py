@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from qdrant_client import QdrantClient, models
 
@@ -75,6 +74,18 @@ class ClusterCatalogue:
         dimension = self._spec(self._current(name)).dimension
         yield self._open(self._prefix + name, dimension)
 
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[tuple[Spec, VectorIndex]]:
+        """See ``Catalogue``. Others write on: an entry is read as it was or as it is, never in part."""
+        collection = self._current(name)
+        spec = self._spec(collection)
+        try:
+            yield spec, self._open(collection, spec.dimension)
+        except Exception as error:
+            if self._aliases().get(name) != collection:
+                raise Conflict(f"index {name!r} was rebuilt meanwhile; ask again") from error
+            raise
+
     def begin(self, spec: Spec) -> None:
         """See ``Catalogue``."""
         collection = self._collection(spec.name, spec.generation)
@@ -93,7 +104,16 @@ class ClusterCatalogue:
             raise unknown_generation(name, generation)
         yield self._open(collection, self._spec(collection).dimension)
 
-    def publish(self, name: str, generation: str) -> IndexInfo:
+    def unfinished(self) -> list[Spec]:
+        """See ``Catalogue``."""
+        published = set(self._aliases().values())
+        return [
+            self._spec(collection)
+            for collection in self._collections()
+            if collection.startswith(self._prefix) and collection not in published
+        ]
+
+    def publish(self, name: str, generation: str, *, carry: bool = True) -> IndexInfo:
         """See ``Catalogue``."""
         old, collection = self._aliases().get(name), self._collection(name, generation)
         if old == collection:
@@ -101,7 +121,8 @@ class ClusterCatalogue:
         with self.building(name, generation) as new:
             spec = self._spec(collection)
             before = None if old is None else self._spec(old)
-            carried = before is not None and (before.dimension, before.space) == (spec.dimension, spec.space)
+            same = before is not None and (before.dimension, before.space) == (spec.dimension, spec.space)
+            carried = carry and same
             if old is not None and carried:
                 carry_over(self._open(old, spec.dimension), new)
             alias = self._prefix + name
@@ -132,14 +153,6 @@ class ClusterCatalogue:
         for collection in self._collections():
             if collection.startswith(self._collection(name, "")):
                 self._client.delete_collection(collection)
-
-    def snapshot(self, name: str, target: Path) -> Path:
-        """See ``Catalogue``. The server writes the snapshot on its own disk; the file holds its name."""
-        collection = self._current(name)
-        described = self._client.create_snapshot(collection, wait=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(f"{collection}/{described.name}\n" if described else "")
-        return target
 
     def close(self) -> None:
         """See ``Catalogue``."""

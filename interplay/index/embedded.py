@@ -12,16 +12,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tarfile
-import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from interplay.errors import Conflict, Unavailable
 from interplay.index.catalogue import (
+    RESTORED,
     IndexInfo,
     Spec,
     VectorIndex,
@@ -34,6 +33,7 @@ from interplay.index.plan import DEFAULT_PLAN, SearchPlan
 
 _CURRENT = "CURRENT"
 _SPEC = "spec.json"
+_SHARD = "shard"
 
 
 @dataclass
@@ -106,6 +106,12 @@ class EmbeddedCatalogue:
         with self._named(name).writes, self._using(name) as generation:
             yield generation.index
 
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[tuple[Spec, VectorIndex]]:
+        """See ``Catalogue``."""
+        with self._named(name).writes, self._using(name) as generation:
+            yield generation.spec, generation.index
+
     def begin(self, spec: Spec) -> None:
         """See ``Catalogue``."""
         with self._lock:
@@ -116,9 +122,10 @@ class EmbeddedCatalogue:
                 known.spec.check_same(spec)
                 return
             folder = self._root / spec.name / spec.generation
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / _SPEC).write_text(json.dumps(spec.as_dict()) + "\n")
-            named.building[spec.generation] = self._open(folder)
+            if folder.exists():
+                raise Unavailable(f"{spec.generation} of {spec.name} is still being removed", retry_after_s=1)
+            index = self._make(spec, folder)
+            named.building[spec.generation] = _Generation(spec, index, folder)
 
     @contextmanager
     def building(self, name: str, generation: str) -> Iterator[VectorIndex]:
@@ -134,7 +141,14 @@ class EmbeddedCatalogue:
         finally:
             self._release(found)
 
-    def publish(self, name: str, generation: str) -> IndexInfo:
+    def unfinished(self) -> list[Spec]:
+        """See ``Catalogue``."""
+        with self._lock:
+            return [
+                generation.spec for named in self._names.values() for generation in named.building.values()
+            ]
+
+    def publish(self, name: str, generation: str, *, carry: bool = True) -> IndexInfo:
         """See ``Catalogue``."""
         named = self._named(name, answering=False)
         current = named.current
@@ -144,7 +158,8 @@ class EmbeddedCatalogue:
             new.optimize()
             with named.writes:
                 old = named.current
-                if old is not None and (old.spec.dimension, old.spec.space) == self._space(named, generation):
+                same = old is not None and _space(old.spec) == _space(named.building[generation].spec)
+                if carry and old is not None and same:
                     carry_over(old.index, new)
                 new.flush()
                 self._point_to(name, generation)
@@ -166,13 +181,17 @@ class EmbeddedCatalogue:
                 return
             found.retired = True
             found.users += 1
+            assert named is not None
+            if named.current is None and not named.building:
+                del self._names[name]
         self._release(found)
 
     def drop(self, name: str) -> None:
         """See ``Catalogue``."""
         named = self._named(name)
         with named.writes, self._lock:
-            (self._root / name / _CURRENT).unlink(missing_ok=True)
+            for file in (_CURRENT, f"{_CURRENT}.new"):
+                (self._root / name / file).unlink(missing_ok=True)
             generations = [*named.building.values(), *([named.current] if named.current else [])]
             del self._names[name]
             for generation in generations:
@@ -180,38 +199,6 @@ class EmbeddedCatalogue:
                 generation.users += 1
         for generation in generations:
             self._release(generation)
-
-    def snapshot(self, name: str, target: Path) -> Path:
-        """See ``Catalogue``. A tar file of the generation, taken while no one writes."""
-        with self.writing(name) as index, self._using(name) as generation:
-            index.flush()
-            target.parent.mkdir(parents=True, exist_ok=True)
-            scratch = target.with_name(f".{target.name}.new")
-            with tarfile.open(scratch, mode="w") as archive:
-                archive.add(generation.folder, arcname=".")
-            os.replace(scratch, target)
-        return target
-
-    def restore(self, name: str, source: Path) -> IndexInfo:
-        """Make an index, or its next generation, from what ``snapshot`` wrote.
-
-        Raises:
-            Conflict: The snapshot's generation answers already or is being built.
-        """
-        (self._root / name).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._root / name, prefix=".restore-") as scratch:
-            with tarfile.open(source) as archive:
-                archive.extractall(scratch, filter="data")
-            saved = Spec(**json.loads((Path(scratch) / _SPEC).read_text()))
-            spec = Spec(name, saved.generation, saved.dimension, saved.space, saved.created)
-            folder = self._root / name / spec.generation
-            with self._lock:
-                if folder.exists():
-                    raise Conflict(f"generation {spec.generation} of index {name} exists already")
-                (Path(scratch) / _SPEC).write_text(json.dumps(spec.as_dict()) + "\n")
-                shutil.copytree(scratch, folder)
-                self._names.setdefault(name, _Named()).building[spec.generation] = self._open(folder)
-        return self.publish(name, spec.generation)
 
     def close(self) -> None:
         """See ``Catalogue``."""
@@ -230,22 +217,36 @@ class EmbeddedCatalogue:
             named.current = self._open(folder / current)
         for path in sorted(path for path in folder.iterdir() if path.is_dir() and path.name != current):
             spec = _read_spec(path)
-            superseded = named.current is not None and (
-                spec is None or spec.created < named.current.spec.created
+            # Nobody goes on with a restore; a build, its job does.
+            given_up = path.name.startswith(RESTORED) or (
+                named.current is not None and spec is not None and spec.created < named.current.spec.created
             )
-            if spec is None or superseded:
-                shutil.rmtree(path, ignore_errors=True)
+            if spec is None or given_up:
+                _remove(path)
             else:
                 named.building[path.name] = self._open(path)
         if named.current or named.building:
             self._names[folder.name] = named
+        elif not any(folder.iterdir()):
+            folder.rmdir()
+
+    def _make(self, spec: Spec, folder: Path) -> EdgeIndex:
+        """A new folder; the specification comes last, for one without is removed at the next start."""
+        try:
+            folder.mkdir(parents=True)
+            index = EdgeIndex(folder / _SHARD, spec.dimension, self._plan)
+            _write_durably(folder / _SPEC, json.dumps(spec.as_dict()) + "\n")
+        except BaseException:
+            _remove(folder)
+            raise
+        return index
 
     def _open(self, folder: Path) -> _Generation:
         spec = _read_spec(folder)
         if spec is None:
             raise Unavailable(f"index folder {folder} has no {_SPEC}")
         try:
-            return _Generation(spec, EdgeIndex(folder / "shard", spec.dimension, self._plan), folder)
+            return _Generation(spec, EdgeIndex(folder / _SHARD, spec.dimension, self._plan), folder)
         except Exception as error:  # the library raises bare exceptions
             raise Unavailable(f"index folder {folder} cannot be opened: {error}") from error
 
@@ -274,20 +275,34 @@ class EmbeddedCatalogue:
             over = generation.retired and generation.users == 0
         if over:
             generation.index.close()
-            shutil.rmtree(generation.folder, ignore_errors=True)
-
-    def _space(self, named: _Named, generation: str) -> tuple[int, str]:
-        spec = named.building[generation].spec
-        return spec.dimension, spec.space
+            _remove(generation.folder)
+            with self._lock:
+                if generation.spec.name not in self._names:
+                    with suppress(OSError):  # a last reader of another generation removes it
+                        generation.folder.parent.rmdir()
 
     def _point_to(self, name: str, generation: str) -> None:
-        marker = self._root / name / _CURRENT
-        scratch = marker.with_suffix(".new")
-        with scratch.open("w") as stream:
-            stream.write(generation + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(scratch, marker)
+        _write_durably(self._root / name / _CURRENT, generation + "\n")
+
+
+def _space(spec: Spec) -> tuple[int, str]:
+    return spec.dimension, spec.space
+
+
+def _write_durably(file: Path, text: str) -> None:
+    """Write a file that is there whole or not at all."""
+    scratch = file.with_suffix(".new")
+    with scratch.open("w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(scratch, file)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a generation's folder; what is left if that is cut short has no specification."""
+    (folder / _SPEC).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _read_spec(folder: Path) -> Spec | None:

@@ -13,7 +13,7 @@ import contextlib
 import importlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
 import grpc
@@ -21,9 +21,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from opentelemetry import propagate
 
 from interplay.capabilities import Capability
-from interplay.errors import DeadlineExceeded, Unavailable
+from interplay.errors import DeadlineExceeded, InterplayError, Unavailable
 from interplay.rpc.common.v1 import models_pb2_grpc
-from interplay.rpc.status import error_from_rpc
+from interplay.rpc.status import DETAILS_KEY, error_from_rpc
 from interplay.settings import MAX_MESSAGE_BYTES
 from interplay.telemetry.context import METADATA_KEY, get_request_id
 
@@ -203,6 +203,66 @@ class ModelServerClient:
             return False
         return True
 
+    async def receive(
+        self, method: Callable[..., Any], request: Any, *, timeout_s: float
+    ) -> AsyncGenerator[Any, None]:
+        """Call a method that answers with a stream; yield its parts. Closing this cancels the call.
+
+        Raises:
+            InterplayError: What the server raised.
+        """
+        call = method(request, timeout=_allowed_s(timeout_s, timeout_s), metadata=call_metadata())
+        try:
+            async for part in call:
+                yield part
+        except grpc.aio.AioRpcError as error:
+            raise error_from_rpc(error) from error
+        finally:
+            call.cancel()
+
+    async def send(
+        self,
+        method: Callable[..., Any],
+        head: Any,
+        rest: AsyncIterator[Any] | None,
+        *,
+        timeout_s: float,
+    ) -> Any:
+        """Call a method that takes a long stream, and says after its first message whether it wants the rest.
+
+        (The status of a server that ends a call while it is written to may be lost in ``grpc.aio``.)
+
+        Args:
+            method: Bidirectional.
+            head: Message to send at once.
+            rest: Messages to send after the first answer, no faster than the server reads; None for none.
+            timeout_s: Deadline of everything.
+
+        Returns:
+            The last answer.
+
+        Raises:
+            InterplayError: What the server raised.
+            Exception: What ``rest`` raised; the call is cancelled.
+        """
+        call = method(timeout=_allowed_s(timeout_s, timeout_s), metadata=call_metadata())
+        try:
+            await call.write(head)
+            if rest is None:
+                await call.done_writing()
+            last = await call.read()
+            if rest is not None:
+                async for request in rest:
+                    await call.write(request)
+                await call.done_writing()
+            while (answer := await call.read()) is not grpc.aio.EOF:
+                last = answer
+            return last
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+            raise await _ended(call) from error
+        finally:
+            call.cancel()
+
     async def is_serving(self, timeout_s: float = 1.0) -> bool:
         """Whether the server says it is SERVING; False when it cannot be reached."""
         request = health_pb2.HealthCheckRequest(service=self.capability.grpc_service)
@@ -217,6 +277,16 @@ class ModelServerClient:
         await self._watch.stop()
         await self._channel.close()
         await self._health_channel.close()
+
+
+async def _ended(call: Any) -> InterplayError:
+    """Why a call that was being written to is over."""
+    code, details = await call.code(), await call.details()
+    error = grpc.aio.AioRpcError(code, await call.initial_metadata(), await call.trailing_metadata(), details)
+    found = error_from_rpc(error)
+    if code == grpc.StatusCode.INTERNAL and not any(k == DETAILS_KEY for k, _ in error.trailing_metadata()):
+        return Unavailable("the model server broke the transfer off", retry_after_s=1.0)
+    return found
 
 
 class SyncModelServerClient:

@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any
 
 import grpc
+from opentelemetry import context as otel_context
 from opentelemetry import propagate, trace
 
 from interplay.errors import InternalError, InterplayError
@@ -55,7 +56,7 @@ class ActiveCalls:
 
 
 class EdgeInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every unary and bidirectional method of the server.
+    """Wraps every method of the server.
 
     Args:
         active: Counts the calls; probes are left out, for their streams never end by themselves.
@@ -73,19 +74,16 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
         if handler is None or service in _QUIET_SERVICES:
             return handler
         metadata = dict(handler_call_details.invocation_metadata or ())
+        arguments = (service, method, metadata, self._active)
+        codecs = (handler.request_deserializer, handler.response_serializer)
+        # A request or a stream of them: what comes in is passed on as it is.
         if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(
-                _unary(handler.unary_unary, service, method, metadata, self._active),
-                handler.request_deserializer,
-                handler.response_serializer,
-            )
-        if handler.stream_stream:
-            return grpc.stream_stream_rpc_method_handler(
-                _stream(handler.stream_stream, service, method, metadata, self._active),
-                handler.request_deserializer,
-                handler.response_serializer,
-            )
-        return handler
+            return grpc.unary_unary_rpc_method_handler(_single(handler.unary_unary, *arguments), *codecs)
+        if handler.stream_unary:
+            return grpc.stream_unary_rpc_method_handler(_single(handler.stream_unary, *arguments), *codecs)
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(_stream(handler.unary_stream, *arguments), *codecs)
+        return grpc.stream_stream_rpc_method_handler(_stream(handler.stream_stream, *arguments), *codecs)
 
 
 class _Call:
@@ -101,7 +99,7 @@ class _Call:
         self.code = "OK"
         self.started = perf_counter()
         set_request_id(accept_request_id(metadata.get(METADATA_KEY)))
-        self._span = tracer.start_as_current_span(
+        self._span = tracer.start_span(
             f"{service}/{method}",
             context=propagate.extract(metadata),
             kind=trace.SpanKind.SERVER,
@@ -110,7 +108,7 @@ class _Call:
 
     async def __aenter__(self) -> _Call:
         self._active.enter()
-        self._span.__enter__()
+        self._token = otel_context.attach(trace.set_span_in_context(self._span))
         return self
 
     async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
@@ -125,7 +123,9 @@ class _Call:
         finally:
             self._active.leave()
             self._finish()
-            self._span.__exit__(None, None, None)
+            if not isinstance(error, GeneratorExit):  # a stream broken off is closed in another context
+                otel_context.detach(self._token)
+            self._span.end()
 
     async def _abort(self, error: InterplayError) -> None:
         self.code = error.row.grpc_code
@@ -141,7 +141,7 @@ class _Call:
         log.info("call", method=self.method, code=self.code, seconds=round(seconds, 4))
 
 
-def _unary(inner: Any, service: str, method: str, metadata: dict[str, Any], active: ActiveCalls) -> Any:
+def _single(inner: Any, service: str, method: str, metadata: dict[str, Any], active: ActiveCalls) -> Any:
     async def handle(request: Any, context: grpc.aio.ServicerContext) -> Any:
         async with _Call(service, method, metadata, context, active):
             return await inner(request, context)
@@ -150,9 +150,9 @@ def _unary(inner: Any, service: str, method: str, metadata: dict[str, Any], acti
 
 
 def _stream(inner: Any, service: str, method: str, metadata: dict[str, Any], active: ActiveCalls) -> Any:
-    async def handle(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+    async def handle(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
         call = _Call(service, method, metadata, context, active)
-        async with call, aclosing(inner(requests, context)) as responses:
+        async with call, aclosing(inner(request, context)) as responses:
             async for response in responses:
                 yield response
 

@@ -6,7 +6,7 @@ import sys
 
 from interplay.serving.server import serve
 from interplay.settings import load_settings
-from services.embedding.servicer import build_service
+from services.embedding.service import build_service
 from services.embedding.settings import CAPABILITY, EmbeddingSettings
 
 if __name__ == "__main__":

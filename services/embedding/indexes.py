@@ -1,11 +1,26 @@
-"""Where the indexes are: in a folder of this process, or on a Qdrant server."""
+"""The indexes of the server: where they are, and what is asked of them off the event loop."""
 
 from __future__ import annotations
 
-from interplay.index.catalogue import Catalogue
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interplay.errors import Conflict, InvalidParameter
+from interplay.index.catalogue import Catalogue, IndexInfo, Spec, VectorIndex
 from interplay.index.cluster import ClusterCatalogue
 from interplay.index.embedded import EmbeddedCatalogue
+from interplay.index.entries import Entry, Filter, Hits
+from interplay.settings import available_cores
 from services.embedding.settings import EmbeddingSettings
+from services.embedding.vectors import Vectors
+
+T = TypeVar("T")
 
 
 def open_catalogue(settings: EmbeddingSettings) -> Catalogue:
@@ -19,3 +34,121 @@ def open_catalogue(settings: EmbeddingSettings) -> Catalogue:
     from qdrant_client import QdrantClient
 
     return ClusterCatalogue(QdrantClient(url=settings.qdrant_url, api_key=settings.qdrant_api_key))
+
+
+class Indexes:
+    """The catalogue as the servicer uses it: vectors are of this server's space, threads are apart.
+
+    Args:
+        catalogue: The indexes; closed with this.
+        vectors: Knows the space.
+    """
+
+    def __init__(self, catalogue: Catalogue, vectors: Vectors) -> None:
+        self.catalogue = catalogue
+        self._vectors = vectors
+        # Searches are short; a build's publishing is not, and must not keep them waiting.
+        self._searching = ThreadPoolExecutor(available_cores(), thread_name_prefix="search")
+        self._changing = ThreadPoolExecutor(4, thread_name_prefix="index")
+
+    def close(self) -> None:
+        """Finish what is being done to the indexes and let go of them."""
+        self._searching.shutdown(wait=True)
+        self._changing.shutdown(wait=True)
+        self.catalogue.close()
+
+    async def read(self, function: Callable[[], T]) -> T:
+        """Run something short that reads."""
+        return await asyncio.get_running_loop().run_in_executor(self._searching, function)
+
+    async def change(self, function: Callable[[], T]) -> T:
+        """Run something that writes."""
+        return await asyncio.get_running_loop().run_in_executor(self._changing, function)
+
+    def spec(self, name: str, generation: str) -> Spec:
+        """Of a new generation with vectors of this server.
+
+        Raises:
+            InvalidParameter: A name is none.
+        """
+        return Spec.new(name, generation, self._vectors.dimension, self._vectors.space)
+
+    def create(self, name: str) -> IndexInfo:
+        """An empty index.
+
+        Raises:
+            Conflict: There is one of that name.
+        """
+        if any(info.spec.name == name for info in self.catalogue.all()):
+            raise Conflict(f"there is an index {name!r} already")
+        spec = self.spec(name, "empty")
+        self.catalogue.begin(spec)
+        return self.catalogue.publish(name, spec.generation)
+
+    def begin(self, name: str, generation: str) -> int:
+        """Begin a generation, or go on with it; how many entries it has."""
+        self.catalogue.begin(self.spec(name, generation))
+        with self.catalogue.building(name, generation) as index:
+            return index.count()
+
+    def get(self, name: str, ids: Sequence[str]) -> list[Entry]:
+        """Entries by id."""
+        with self.catalogue.reading(name) as index:
+            return index.get(ids)
+
+    def delete(self, name: str, ids: Sequence[str]) -> int:
+        """Remove entries; how many there were."""
+        with self.catalogue.writing(name) as index:
+            return index.delete(ids)
+
+    def search(self, name: str, query: NDArray[np.float32], limit: int, offset: int, wanted: Filter) -> Hits:
+        """Entries nearest to a vector."""
+        with self._searchable(name) as index:
+            return index.search(query, limit, offset=offset, wanted=wanted)
+
+    def entry_vector(self, name: str, entry: str, field: str) -> NDArray[np.float32]:
+        """The vector of an entry that a query names.
+
+        Raises:
+            InvalidParameter: There is none.
+        """
+        with self._searchable(name) as index:
+            found = index.get([entry])
+        if not found:
+            raise InvalidParameter(f"index {name!r} has no entry {entry!r}", field=f"{field}.entry")
+        return found[0].vector
+
+    def check_target(self, name: str, generation: str) -> None:
+        """Whether an index, or a generation of it, can be written to, before any image is embedded."""
+        if generation:
+            with self.catalogue.building(name, generation):
+                return
+        self._check_space(self.catalogue.spec(name))
+
+    def write(self, name: str, generation: str, entries: Sequence[Entry]) -> None:
+        """Add entries to an index, or to a generation of it that is being built."""
+        if generation:
+            with self.catalogue.building(name, generation) as index:
+                index.upsert(entries)
+            return
+        self._check_space(self.catalogue.spec(name))
+        with self.catalogue.writing(name) as index:
+            index.upsert(entries)
+
+    @contextmanager
+    def _searchable(self, name: str) -> Iterator[VectorIndex]:
+        """An index whose vectors are of this server's space.
+
+        Raises:
+            Conflict: They are of another model.
+        """
+        self._check_space(self.catalogue.spec(name))
+        with self.catalogue.reading(name) as index:
+            yield index
+
+    def _check_space(self, spec: Spec) -> None:
+        if (spec.dimension, spec.space) != (self._vectors.dimension, self._vectors.space):
+            raise Conflict(
+                f"index {spec.name!r} was built with the word model {spec.space}, and this server has "
+                f"{self._vectors.space}; build it again"
+            )

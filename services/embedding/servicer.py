@@ -3,138 +3,61 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from interplay.errors import Conflict, InternalError, InterplayError, InvalidParameter
-from interplay.index.catalogue import Catalogue, Spec
-from interplay.index.entries import Entry, Filter, Hits
-from interplay.media.fingerprint import fingerprint
-from interplay.media.images import encode_thumbnail
-from interplay.predictors.embedding.image import ImageEmbedder, ImageVector
-from interplay.predictors.embedding.text import TextEmbedder, TextItem, TextVector
+from interplay.errors import InternalError, InterplayError, InvalidParameter
+from interplay.predictors.embedding.text import TextVector
 from interplay.rpc.embedding.v1 import embedding_pb2 as pb
 from interplay.rpc.embedding.v1 import embedding_pb2_grpc as pb_grpc
 from interplay.rpc.status import item_error
-from interplay.serving.batcher import Batcher, BatchLimits
-from interplay.serving.bulk import process_stream, with_patience
+from interplay.serving.bulk import process_stream
 from interplay.serving.model_service import model_info
-from interplay.serving.requests import Requests, timings_message
-from interplay.serving.runtime import InProcessRuntime
-from interplay.serving.server import Service
-from interplay.settings import available_cores
-from interplay.store import resolve
+from interplay.serving.requests import timings_message
 from interplay.telemetry.logging import get_logger
-from interplay.types import Image, StageTimings
+from interplay.types import StageTimings
 from services.embedding import options as opt
-from services.embedding.indexes import open_catalogue
-from services.embedding.search import Calibration, Group, group_duplicates
-from services.embedding.settings import CAPABILITY, EmbeddingSettings
+from services.embedding.indexes import Indexes
+from services.embedding.search import Group, group_duplicates
+from services.embedding.snapshots import Snapshots, snapshot_message
+from services.embedding.vectors import Vectors
 
 log = get_logger(__name__)
 
-Images = Batcher[Image, ImageVector]
-Texts = Batcher[TextItem, TextVector]
-T = TypeVar("T")
-
-# An image's vector, its difference hash, and its thumbnail if one was asked for.
-Embedded = tuple[ImageVector, int, bytes]
-
-IMAGE_MODEL, WORD_MODEL = CAPABILITY.models
 # More hits are fetched than asked for where near-duplicates are grouped.
 _GROUPED_FACTOR = 3
-
-
-def build_service(
-    settings: EmbeddingSettings, pool: ThreadPoolExecutor, on_death: Callable[[BaseException], None]
-) -> Service:
-    """Batchers, indexes and servicer of this capability."""
-    threads = settings.threads or available_cores()
-    image = resolve(settings.model_store, IMAGE_MODEL, settings.model_version)
-    words = resolve(settings.model_store, WORD_MODEL, settings.model_version)
-    if image.manifest.details["words_sha256"] != words.manifest.weights_sha256:
-        raise InternalError(f"{image.directory} was not trained for the words of {words.directory}")
-
-    def load_image() -> ImageEmbedder:
-        backbone = resolve(settings.model_store, image.manifest.details["backbone"])
-        return ImageEmbedder.load(image, backbone, device=settings.device, threads=threads)
-
-    side = int(image.manifest.details["side"])
-    images: Images = Batcher(
-        IMAGE_MODEL, InProcessRuntime(load_image), settings.batch_limits, on_death=on_death
-    )
-    texts: Texts = Batcher(
-        WORD_MODEL,
-        InProcessRuntime(lambda: TextEmbedder.load(words)),
-        BatchLimits(max_batch_items=256, max_delay_s=0.0, max_inflight=256),
-        on_death=on_death,
-    )
-    catalogue = open_catalogue(settings)
-    servicer = EmbeddingServicer(
-        images,
-        texts,
-        Requests(images, pool, settings.image_limits, settings.max_deadline_s),
-        catalogue,
-        side=side,
-    )
-
-    async def close() -> None:
-        await asyncio.to_thread(servicer.close)
-
-    return Service(
-        batchers=(images, texts),
-        register=lambda server: pb_grpc.add_EmbeddingServiceServicer_to_server(servicer, server),  # type: ignore[no-untyped-call]
-        close=close,
-    )
 
 
 class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
     """See ``protos/interplay/embedding/v1/embedding.proto``.
 
     Args:
-        images: Batcher of the image model.
-        texts: Batcher of the words.
-        requests: Admission.
-        catalogue: The indexes.
-        side: Of the image model's input, in pixels.
+        vectors: The models.
+        indexes: The indexes.
+        snapshots: Their snapshots.
     """
 
-    def __init__(
-        self, images: Images, texts: Texts, requests: Requests, catalogue: Catalogue, *, side: int
-    ) -> None:
-        self._images = images
-        self._texts = texts
-        self._requests = requests
-        self._catalogue = catalogue
-        self._pixels = side * side
-        # Searches are short; a build's publishing is not, and must not keep them waiting.
-        self._searching = ThreadPoolExecutor(available_cores(), thread_name_prefix="search")
-        self._changing = ThreadPoolExecutor(4, thread_name_prefix="index")
-
-    def close(self) -> None:
-        """Finish what is being done to the indexes and let go of them."""
-        self._searching.shutdown(wait=True)
-        self._changing.shutdown(wait=True)
-        self._catalogue.close()
+    def __init__(self, vectors: Vectors, indexes: Indexes, snapshots: Snapshots) -> None:
+        self._vectors = vectors
+        self._indexes = indexes
+        self._snapshots = snapshots
 
     async def EmbedText(
         self, request: pb.EmbedTextRequest, context: grpc.aio.ServicerContext
     ) -> pb.EmbedTextResponse:
         """Vectors of texts."""
         opt.check_count("texts", len(request.texts), opt.MAX_TEXTS)
-        items = [self._text_item(text, f"texts[{i}]") for i, text in enumerate(request.texts)]
-        with self._requests.admit(None, context) as work:
-            found = await work.run_all(self._texts, [(item, None, 1) for item in items])
+        items = [self._vectors.text_item(text, f"texts[{i}]") for i, text in enumerate(request.texts)]
+        with self._vectors.requests.admit(None, context) as work:
+            found = await work.run_all(self._vectors.texts, [(item, None, 1) for item in items])
         return pb.EmbedTextResponse(
             vectors=[opt.vector_message(text.vector) for text in found],
             understood=[opt.understood_message(text) for text in found],
-            model=model_info(self._texts.runtime.manifest),
+            model=model_info(self._vectors.texts.runtime.manifest),
         )
 
     async def EmbedImage(
@@ -145,7 +68,7 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
         timings = StageTimings()
         contents = [image.content for image in request.images]
         results = []
-        for found in await self._embed_all(contents, context, timings):
+        for found in await self._vectors.of_images(contents, context, timings):
             if isinstance(found, InterplayError):
                 if len(contents) == 1:
                     raise found
@@ -154,7 +77,7 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
                 results.append(pb.ImageResult(vector=opt.vector_message(found[0].vector)))
         return pb.EmbedImageResponse(
             results=results,
-            model=model_info(self._images.runtime.manifest),
+            model=model_info(self._vectors.images.runtime.manifest),
             timings=timings_message(timings),
         )
 
@@ -172,10 +95,12 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
                     )
                 kind = item.WhichOneof("item")
                 if kind == "image":
-                    image, *_ = await self._embed_patiently(item.image.content, context, StageTimings())
+                    image, *_ = await self._vectors.of_image_patiently(
+                        item.image.content, context, StageTimings()
+                    )
                     response.vector.CopyFrom(opt.vector_message(image.vector))
                 elif kind == "text":
-                    text = await self._embed_text(self._text_item(item.text, "text"), context)
+                    text = await self._vectors.of_text(self._vectors.text_item(item.text, "text"), context)
                     response.vector.CopyFrom(opt.vector_message(text.vector))
                     response.understood.CopyFrom(opt.understood_message(text))
                 else:
@@ -187,7 +112,7 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
                 response.error.CopyFrom(item_error(InternalError("the server failed on this item")))
             return response
 
-        concurrency = max(1, self._images.limits.max_inflight // 2)
+        concurrency = max(1, self._vectors.images.limits.max_inflight // 2)
         async for response in process_stream(requests, handle, concurrency=concurrency):
             yield response
 
@@ -208,11 +133,12 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
             unknown = [word for _, text in parts if text is not None for word in text.unknown]
             reason = f"the model knows none of: {', '.join(unknown)}" if unknown else "its parts cancel out"
             raise InvalidParameter(f"the query has no direction; {reason}", field="query")
+        direction = np.asarray(query / length, dtype=np.float32)
         # One more than asked for tells whether there is another page.
         fetched = limit * (_GROUPED_FACTOR if request.group_duplicates else 1) + 1
-        with self._requests.admit(None, context) as work:
-            found = await self._in(
-                self._searching, self._search, request.index, query / length, fetched, offset, wanted
+        with self._vectors.requests.admit(None, context) as work:
+            found = await self._indexes.read(
+                lambda: self._indexes.search(request.index, direction, fetched, offset, wanted)
             )
             timings.add(work.timings)
         groups = group_duplicates(found.hits, near=request.group_duplicates)
@@ -222,7 +148,7 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
             understood=[opt.understood_message(text) if text else pb.Understood() for _, text in parts],
             candidates=found.candidates,
             exact=found.exact,
-            model=model_info(self._texts.runtime.manifest),
+            model=model_info(self._vectors.texts.runtime.manifest),
             timings=timings_message(timings),
         )
         for group in shown:
@@ -230,7 +156,7 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
             if (
                 request.relevant_only
                 and hit.HasField("probability")
-                and hit.probability < self._calibration.cut_off
+                and hit.probability < self._vectors.calibration.cut_off
             ):
                 more = False  # all that follow are worse
                 break
@@ -244,16 +170,16 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
         """Adds entries."""
         opt.check_count("entries", len(request.entries), opt.MAX_ENTRIES)
         timings = StageTimings()
-        dimension, side = self._dimension, opt.thumbnail_side(request)
+        dimension, side = self._vectors.dimension, opt.thumbnail_side(request)
         thumbnails: dict[str, bytes] = {}
-        await self._in(self._changing, self._check_target, request.index, request.generation)
+        await self._indexes.change(lambda: self._indexes.check_target(request.index, request.generation))
 
         async def prepare(new: pb.NewEntry, field: str) -> Any:
             try:
                 opt.check_entry(new.entry, f"{field}.entry")
                 kind, mark = new.WhichOneof("content"), None
                 if kind == "image":
-                    image, mark, small = await self._embed_patiently(
+                    image, mark, small = await self._vectors.of_image_patiently(
                         new.image.content, context, timings, thumbnail_px=side
                     )
                     vector = image.vector
@@ -273,7 +199,7 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
         )
         kept = [entry for entry in prepared if not isinstance(entry, InterplayError)]
         if kept:
-            await self._in(self._changing, self._write, request.index, request.generation, kept)
+            await self._indexes.change(lambda: self._indexes.write(request.index, request.generation, kept))
         return pb.UpsertResponse(
             results=[
                 pb.UpsertResult(id=new.entry.id, error=item_error(entry))
@@ -289,142 +215,110 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
     ) -> pb.GetEntriesResponse:
         """Entries by id."""
         opt.check_count("ids", len(request.ids), opt.MAX_IDS)
-
-        def get() -> list[Entry]:
-            with self._catalogue.reading(request.index) as index:
-                return index.get(list(request.ids))
-
-        entries = await self._in(self._searching, get)
+        entries = await self._indexes.read(lambda: self._indexes.get(request.index, request.ids))
         return pb.GetEntriesResponse(entries=[opt.entry_message(entry) for entry in entries])
 
     async def Delete(self, request: pb.DeleteRequest, context: grpc.aio.ServicerContext) -> pb.DeleteResponse:
         """Removes entries."""
         opt.check_count("ids", len(request.ids), opt.MAX_IDS)
-
-        def delete() -> int:
-            with self._catalogue.writing(request.index) as index:
-                return index.delete(list(request.ids))
-
-        return pb.DeleteResponse(deleted=await self._in(self._changing, delete))
+        deleted = await self._indexes.change(lambda: self._indexes.delete(request.index, request.ids))
+        return pb.DeleteResponse(deleted=deleted)
 
     async def ListIndexes(
         self, request: pb.ListIndexesRequest, context: grpc.aio.ServicerContext
     ) -> pb.ListIndexesResponse:
         """The indexes."""
-        infos = await self._in(self._searching, self._catalogue.all)
+        infos = await self._indexes.read(self._indexes.catalogue.all)
         return pb.ListIndexesResponse(
-            indexes=[opt.index_message(info) for info in infos], languages=sorted(self._languages)
+            indexes=[opt.index_message(info) for info in infos], languages=sorted(self._vectors.languages)
         )
 
     async def CreateIndex(
         self, request: pb.CreateIndexRequest, context: grpc.aio.ServicerContext
     ) -> pb.CreateIndexResponse:
         """An empty index."""
-
-        def create() -> pb.Index:
-            if any(info.spec.name == request.name for info in self._catalogue.all()):
-                raise Conflict(f"there is an index {request.name!r} already")
-            spec = self._spec(request.name, "empty")
-            self._catalogue.begin(spec)
-            return opt.index_message(self._catalogue.publish(request.name, spec.generation))
-
-        return pb.CreateIndexResponse(index=await self._in(self._changing, create))
+        info = await self._indexes.change(lambda: self._indexes.create(request.name))
+        return pb.CreateIndexResponse(index=opt.index_message(info))
 
     async def DropIndex(
         self, request: pb.DropIndexRequest, context: grpc.aio.ServicerContext
     ) -> pb.DropIndexResponse:
         """Removes an index."""
-        await self._in(self._changing, self._catalogue.drop, request.name)
+        await self._indexes.change(lambda: self._indexes.catalogue.drop(request.name))
         return pb.DropIndexResponse()
 
     async def BeginBuild(
         self, request: pb.BeginBuildRequest, context: grpc.aio.ServicerContext
     ) -> pb.BeginBuildResponse:
         """Begins a generation."""
-
-        def begin() -> int:
-            self._catalogue.begin(self._spec(request.index, request.generation))
-            with self._catalogue.building(request.index, request.generation) as index:
-                return index.count()
-
-        return pb.BeginBuildResponse(entries=await self._in(self._changing, begin))
+        entries = await self._indexes.change(lambda: self._indexes.begin(request.index, request.generation))
+        return pb.BeginBuildResponse(entries=entries)
 
     async def PublishBuild(
         self, request: pb.PublishBuildRequest, context: grpc.aio.ServicerContext
     ) -> pb.PublishBuildResponse:
         """Lets a generation answer."""
-        info = await self._in(self._changing, self._catalogue.publish, request.index, request.generation)
+        catalogue = self._indexes.catalogue
+        info = await self._indexes.change(lambda: catalogue.publish(request.index, request.generation))
         return pb.PublishBuildResponse(index=opt.index_message(info))
 
     async def AbortBuild(
         self, request: pb.AbortBuildRequest, context: grpc.aio.ServicerContext
     ) -> pb.AbortBuildResponse:
         """Removes a generation."""
-        await self._in(self._changing, self._catalogue.abort, request.index, request.generation)
+        catalogue = self._indexes.catalogue
+        await self._indexes.change(lambda: catalogue.abort(request.index, request.generation))
         return pb.AbortBuildResponse()
 
-    @property
-    def _dimension(self) -> int:
-        return int(self._texts.runtime.manifest.config["dimension"])
-
-    @property
-    def _space(self) -> str:
-        return self._texts.runtime.manifest.digest
-
-    @property
-    def _languages(self) -> tuple[str, ...]:
-        return tuple(self._texts.runtime.manifest.details.get("translations", {}))
-
-    @property
-    def _calibration(self) -> Calibration:
-        return Calibration.from_thresholds(self._texts.runtime.manifest.thresholds)
-
-    def _spec(self, name: str, generation: str) -> Spec:
-        return Spec.new(name, generation, self._dimension, self._space)
-
-    def _text_item(self, text: pb.Text, field: str) -> TextItem:
-        return TextItem(*opt.check_text(text, self._languages, field))
-
-    async def _embed_text(self, item: TextItem, context: grpc.aio.ServicerContext) -> TextVector:
-        with self._requests.admit(None, context) as work:
-            return await work.run(self._texts, item, bucket=None, pixels=1)
-
-    async def _embed_image(
-        self, content: bytes, context: grpc.aio.ServicerContext, timings: StageTimings, thumbnail_px: int = 0
-    ) -> Embedded:
-        with self._requests.admit(content, context) as work:
-            image = await work.decode()
-            vector = await work.run(self._images, image, bucket=None, pixels=self._pixels)
-            mark, small = await work.finish(_marks, image, thumbnail_px)
-        timings.add(work.timings)
-        return vector, mark, small
-
-    async def _embed_patiently(
-        self, content: bytes, context: grpc.aio.ServicerContext, timings: StageTimings, thumbnail_px: int = 0
-    ) -> Embedded:
-        """Of a call with many images: wait for room instead of refusing."""
-
-        def time_left_s() -> float:
-            remaining = context.time_remaining()
-            return float("inf") if remaining is None else remaining
-
-        return await with_patience(
-            lambda: self._embed_image(content, context, timings, thumbnail_px), time_left_s
+    async def CreateSnapshot(
+        self, request: pb.CreateSnapshotRequest, context: grpc.aio.ServicerContext
+    ) -> pb.CreateSnapshotResponse:
+        """Writes an index into a file."""
+        return pb.CreateSnapshotResponse(
+            snapshot=snapshot_message(await self._snapshots.create(request.index))
         )
 
-    async def _embed_all(
-        self, contents: list[bytes], context: grpc.aio.ServicerContext, timings: StageTimings
-    ) -> list[Embedded | InterplayError]:
-        if len(contents) == 1:
-            return [await self._embed_image(contents[0], context, timings)]
+    async def ListSnapshots(
+        self, request: pb.ListSnapshotsRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ListSnapshotsResponse:
+        """Snapshots of an index."""
+        kept = await self._snapshots.all(request.index)
+        return pb.ListSnapshotsResponse(snapshots=map(snapshot_message, kept))
 
-        async def one(content: bytes) -> Embedded | InterplayError:
-            try:
-                return await self._embed_patiently(content, context, timings)
-            except InterplayError as error:
-                return error
+    async def DownloadSnapshot(
+        self, request: pb.DownloadSnapshotRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.DownloadSnapshotResponse]:
+        """A snapshot's file."""
+        kept = await self._snapshots.find(request.index, request.id)
+        yield pb.DownloadSnapshotResponse(snapshot=snapshot_message(kept))
+        async for piece in self._snapshots.content(kept):
+            yield pb.DownloadSnapshotResponse(chunk=piece)
 
-        return list(await asyncio.gather(*map(one, contents)))
+    async def DeleteSnapshot(
+        self, request: pb.DeleteSnapshotRequest, context: grpc.aio.ServicerContext
+    ) -> pb.DeleteSnapshotResponse:
+        """Removes a snapshot."""
+        await self._snapshots.delete(request.index, request.id)
+        return pb.DeleteSnapshotResponse()
+
+    async def RestoreIndex(
+        self, requests: AsyncIterator[pb.RestoreIndexRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.RestoreIndexResponse]:
+        """Makes an index of a snapshot."""
+        first = await anext(aiter(requests), pb.RestoreIndexRequest())
+        if not first.HasField("restore"):
+            raise InvalidParameter("the first part must say what to restore", field="restore")
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield first.chunk
+            async for request in requests:
+                yield request.chunk
+
+        async for info in self._snapshots.restore(first.restore, pieces()):
+            if info is None:
+                yield pb.RestoreIndexResponse(accepted=pb.RestoreAccepted())
+            else:
+                yield pb.RestoreIndexResponse(index=opt.index_message(info))
 
     async def _part_vector(
         self,
@@ -436,74 +330,21 @@ class EmbeddingServicer(pb_grpc.EmbeddingServiceServicer):
     ) -> tuple[NDArray[np.float32], TextVector | None]:
         kind = part.WhichOneof("content")
         if kind == "text":
-            text = await self._embed_text(self._text_item(part.text, f"{field}.text"), context)
+            text = await self._vectors.of_text(self._vectors.text_item(part.text, f"{field}.text"), context)
             return text.vector, text
         if kind == "image":
-            image, *_ = await self._embed_image(part.image.content, context, timings)
+            image, *_ = await self._vectors.of_image(part.image.content, context, timings)
             return image.vector, None
         if kind == "entry":
-            return await self._in(self._searching, self._entry_vector, index, part.entry, field), None
+            vector = await self._indexes.read(lambda: self._indexes.entry_vector(index, part.entry, field))
+            return vector, None
         if kind == "vector":
-            return opt.vector_of(part.vector, self._dimension, f"{field}.vector"), None
+            return opt.vector_of(part.vector, self._vectors.dimension, f"{field}.vector"), None
         raise InvalidParameter(f"{field} has neither text, image, entry nor vector", field=field)
-
-    def _entry_vector(self, name: str, entry: str, field: str) -> NDArray[np.float32]:
-        with self._searchable(name) as index:
-            found = index.get([entry])
-        if not found:
-            raise InvalidParameter(f"index {name!r} has no entry {entry!r}", field=f"{field}.entry")
-        return found[0].vector
-
-    def _search(self, name: str, query: NDArray[np.float32], limit: int, offset: int, wanted: Filter) -> Hits:
-        with self._searchable(name) as index:
-            return index.search(query, limit, offset=offset, wanted=wanted)
-
-    @contextmanager
-    def _searchable(self, name: str) -> Iterator[Any]:
-        """An index whose vectors are of this server's space.
-
-        Raises:
-            Conflict: They are of another model.
-        """
-        self._check_space(self._catalogue.spec(name))
-        with self._catalogue.reading(name) as index:
-            yield index
-
-    def _check_space(self, spec: Spec) -> None:
-        if (spec.dimension, spec.space) != (self._dimension, self._space):
-            raise Conflict(
-                f"index {spec.name!r} was built with the word model {spec.space}, and this server has "
-                f"{self._space}; build it again"
-            )
-
-    def _check_target(self, name: str, generation: str) -> None:
-        """Whether an index, or a generation of it, can be written to, before any image is embedded."""
-        if generation:
-            with self._catalogue.building(name, generation):
-                return
-        self._check_space(self._catalogue.spec(name))
-
-    def _write(self, name: str, generation: str, entries: list[Any]) -> None:
-        if generation:
-            with self._catalogue.building(name, generation) as index:
-                index.upsert(entries)
-            return
-        self._check_space(self._catalogue.spec(name))
-        with self._catalogue.writing(name) as index:
-            index.upsert(entries)
 
     def _hit_message(self, group: Group, words_alone: bool) -> pb.Hit:
         hit = group.best
         message = pb.Hit(entry=opt.entry_message(hit.entry), score=hit.score, duplicates=group.duplicates)
         if words_alone:
-            message.probability = self._calibration.probability(hit.score)
+            message.probability = self._vectors.calibration.probability(hit.score)
         return message
-
-    async def _in(self, pool: ThreadPoolExecutor, function: Callable[..., T], *args: Any) -> T:
-        loop = asyncio.get_running_loop()
-        done: Awaitable[T] = loop.run_in_executor(pool, lambda: function(*args))
-        return await done
-
-
-def _marks(image: Image, thumbnail_px: int) -> tuple[int, bytes]:
-    return fingerprint(image), encode_thumbnail(image, thumbnail_px) if thumbnail_px else b""

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from interplay.capabilities import get_capability
 from interplay.serving.settings import ModelServerSettings
+from interplay.settings import MAX_SNAPSHOT_BYTES
 
 CAPABILITY = get_capability("embedding")
 
@@ -25,7 +26,11 @@ class EmbeddingSettings(ModelServerSettings):
     max_batch_items: int = Field(32, ge=1, description="Images in one batch.")
     max_inflight: int = Field(64, ge=1, description="Images waiting or running; more are refused at once.")
     state_dir: Path = Field(
-        Path("~/.local/share/interplay"), description="Embedded indexes are kept in its folder indexes."
+        Path("~/.local/share/interplay"),
+        description="Its folder indexes keeps embedded indexes, snapshots their snapshots.",
+    )
+    max_snapshot_bytes: int = Field(
+        MAX_SNAPSHOT_BYTES, ge=1024, description="Largest snapshot of an index that is taken."
     )
     qdrant_url: str | None = Field(
         None, description="Qdrant server or cluster that keeps the indexes; embedded ones if unset."

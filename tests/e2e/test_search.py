@@ -102,6 +102,31 @@ def test_photos_come_and_go_online(system: System, index: str, tmp_path: Path) -
     assert search(system, "street", "--tag", "new")["candidates"] == 0
 
 
+def test_an_index_goes_into_a_file_and_back(system: System, index: str, tmp_path: Path) -> None:
+    file = tmp_path / "e2e.index"
+    assert "e2e: 21 photos" in interplay(system, "index", "snapshot", index, "--out", str(file))
+    assert "no snapshot yet" in interplay(system, "index", "snapshots", index)
+    interplay(system, "index", "remove", index, "street.jpg")
+    assert search(system, "street")["candidates"] == 20
+    assert "e2e: 21 photos" in interplay(system, "index", "restore", index, str(file), "--replace")
+    (hit, *_) = search(system, "street", "--limit", "1")["hits"]
+    assert hit["id"] == "street.jpg" and hit["thumbnail"] and hit["extra"] == {"stars": 5}
+    file.write_bytes(file.read_bytes()[:-1])
+    command = [
+        sys.executable,
+        "-m",
+        "interplay.cli",
+        "index",
+        "restore",
+        "other",
+        str(file),
+        "--url",
+        system.url,
+    ]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    assert refused.returncode == 1 and "the snapshot is damaged: it is truncated" in refused.stderr
+
+
 def test_embeddings_in_the_shape_of_openai(system: System) -> None:
     body = {"input": ["a dog", "puppies"], "encoding_format": "float"}
     answer = httpx.post(f"{system.url}/v1/embeddings", json=body, timeout=60, trust_env=False).json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from interplay.errors import Conflict, Unavailable
+from interplay.errors import Unavailable
 from interplay.index.catalogue import Spec
 from interplay.index.embedded import EmbeddedCatalogue
 from interplay.index.entries import Entry
 from tests.conftest import REPOSITORY_ROOT
 from tests.unit.index.conftest import DIMENSION
-from tests.unit.index.test_catalogue import build, online
+from tests.unit.index.test_catalogue import build
 
 # Adds entries to a generation without end and says how many are acknowledged; swaps on the way.
 ENDLESS_BUILD = """
@@ -90,23 +91,33 @@ def test_a_reader_keeps_its_generation(tmp_path: Path, entries: list[Entry]) -> 
     catalogue.close()
 
 
-def test_a_snapshot_makes_the_index_again(tmp_path: Path, entries: list[Entry]) -> None:
-    catalogue = EmbeddedCatalogue(tmp_path / "one")
-    build(catalogue, "g1", entries[:10])
-    with catalogue.writing("photos") as index:
-        index.upsert([online(entries[11], "new")])
-    file = catalogue.snapshot("photos", tmp_path / "snapshots" / "photos.tar")
-    with catalogue.writing("photos") as index:
-        index.delete(["new"])
-    other = EmbeddedCatalogue(tmp_path / "two")
-    assert other.restore("photos", file).entries == 11
-    assert other.restore("copy", file).entries == 11
-    with pytest.raises(Conflict, match="exists already"):
-        other.restore("photos", file)
-    with other.reading("copy") as index:
-        assert index.search(entries[11].vector, 1).hits[0].entry.id == "new"
-    for opened in (catalogue, other):
-        opened.close()
+def test_a_folder_that_is_not_whole_is_removed(tmp_path: Path, entries: list[Entry]) -> None:
+    """As a kill leaves it in the middle of beginning a generation, or of removing one."""
+    first = EmbeddedCatalogue(tmp_path)
+    build(first, "g1", entries[:5])
+    for generation in ("g2", "g3"):
+        first.begin(Spec.new("photos", generation, DIMENSION, "space"))
+    first.begin(Spec.new("new", "g1", DIMENSION, "space"))
+    first.close()
+    for folder in ("photos/g2", "new/g1"):
+        (tmp_path / folder / "spec.json").unlink()
+        shutil.rmtree(tmp_path / folder / "shard" / "wal")
+    second = EmbeddedCatalogue(tmp_path)
+    assert second.info("photos").building == ("g3",) and not (tmp_path / "new").exists()
+    second.close()
+
+
+def test_a_generation_in_use_is_not_begun_again(tmp_path: Path, entries: list[Entry]) -> None:
+    catalogue = EmbeddedCatalogue(tmp_path)
+    build(catalogue, "empty", entries[:5])
+    with catalogue.reading("photos") as index:
+        catalogue.drop("photos")
+        with pytest.raises(Unavailable, match="is still being removed"):
+            catalogue.begin(Spec.new("photos", "empty", DIMENSION, "space"))
+        assert index.count() == 5
+    build(catalogue, "empty", entries[:3])
+    assert catalogue.info("photos").entries == 3
+    catalogue.close()
 
 
 @pytest.mark.slow

@@ -193,3 +193,21 @@ async def test_active_calls_are_idle_when_all_left() -> None:
     await asyncio.sleep(0)
     active.leave()
     assert await waiting
+
+
+async def test_a_stream_that_is_broken_off_ends_quietly(edge: Edge, caplog: pytest.LogCaptureFixture) -> None:
+    before = edge.count("ProcessBulk", "CANCELLED")
+    async with scripted_server() as service:
+        client = ModelServerClient(CAPABILITY, service.address)
+        for _ in range(20):  # some are broken off while an answer is on its way
+            stream = client.stub.ProcessBulk(timeout=30)
+            for number in range(50):
+                await stream.write(pb.ProcessBulkRequest(id=str(number)))
+            await stream.read()
+            stream.cancel()
+        async with asyncio.timeout(20):
+            while edge.count("ProcessBulk", "CANCELLED") < before + 20:
+                await asyncio.sleep(0.01)
+        await client.close()
+    assert not [line for line in edge.logs if line["log_level"] == "error"]
+    assert "Failed to detach context" not in caplog.text

@@ -385,3 +385,107 @@ class AbortBuildRequest(_message.Message):
 class AbortBuildResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class Snapshot(_message.Message):
+    __slots__ = ("index", "id", "entries", "bytes", "dimension", "space", "created")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    DIMENSION_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    index: str
+    id: str
+    entries: int
+    bytes: int
+    dimension: int
+    space: str
+    created: _timestamp_pb2.Timestamp
+    def __init__(self, index: _Optional[str] = ..., id: _Optional[str] = ..., entries: _Optional[int] = ..., bytes: _Optional[int] = ..., dimension: _Optional[int] = ..., space: _Optional[str] = ..., created: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class CreateSnapshotRequest(_message.Message):
+    __slots__ = ("index",)
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    index: str
+    def __init__(self, index: _Optional[str] = ...) -> None: ...
+
+class CreateSnapshotResponse(_message.Message):
+    __slots__ = ("snapshot",)
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    snapshot: Snapshot
+    def __init__(self, snapshot: _Optional[_Union[Snapshot, _Mapping]] = ...) -> None: ...
+
+class ListSnapshotsRequest(_message.Message):
+    __slots__ = ("index",)
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    index: str
+    def __init__(self, index: _Optional[str] = ...) -> None: ...
+
+class ListSnapshotsResponse(_message.Message):
+    __slots__ = ("snapshots",)
+    SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
+    snapshots: _containers.RepeatedCompositeFieldContainer[Snapshot]
+    def __init__(self, snapshots: _Optional[_Iterable[_Union[Snapshot, _Mapping]]] = ...) -> None: ...
+
+class DownloadSnapshotRequest(_message.Message):
+    __slots__ = ("index", "id")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    index: str
+    id: str
+    def __init__(self, index: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
+
+class DownloadSnapshotResponse(_message.Message):
+    __slots__ = ("snapshot", "chunk")
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    snapshot: Snapshot
+    chunk: bytes
+    def __init__(self, snapshot: _Optional[_Union[Snapshot, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+
+class DeleteSnapshotRequest(_message.Message):
+    __slots__ = ("index", "id")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    index: str
+    id: str
+    def __init__(self, index: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
+
+class DeleteSnapshotResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Restore(_message.Message):
+    __slots__ = ("index", "replace", "id", "of", "bytes")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    OF_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    index: str
+    replace: bool
+    id: str
+    of: str
+    bytes: int
+    def __init__(self, index: _Optional[str] = ..., replace: _Optional[bool] = ..., id: _Optional[str] = ..., of: _Optional[str] = ..., bytes: _Optional[int] = ...) -> None: ...
+
+class RestoreIndexRequest(_message.Message):
+    __slots__ = ("restore", "chunk")
+    RESTORE_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    restore: Restore
+    chunk: bytes
+    def __init__(self, restore: _Optional[_Union[Restore, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+
+class RestoreAccepted(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RestoreIndexResponse(_message.Message):
+    __slots__ = ("accepted", "index")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    accepted: RestoreAccepted
+    index: Index
+    def __init__(self, accepted: _Optional[_Union[RestoreAccepted, _Mapping]] = ..., index: _Optional[_Union[Index, _Mapping]] = ...) -> None: ...

@@ -100,6 +100,31 @@ class EmbeddingServiceStub:
                 request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.AbortBuildRequest.SerializeToString,
                 response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.AbortBuildResponse.FromString,
                 _registered_method=True)
+        self.CreateSnapshot = channel.unary_unary(
+                '/interplay.embedding.v1.EmbeddingService/CreateSnapshot',
+                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.CreateSnapshotRequest.SerializeToString,
+                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.CreateSnapshotResponse.FromString,
+                _registered_method=True)
+        self.ListSnapshots = channel.unary_unary(
+                '/interplay.embedding.v1.EmbeddingService/ListSnapshots',
+                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListSnapshotsRequest.SerializeToString,
+                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListSnapshotsResponse.FromString,
+                _registered_method=True)
+        self.DownloadSnapshot = channel.unary_stream(
+                '/interplay.embedding.v1.EmbeddingService/DownloadSnapshot',
+                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DownloadSnapshotRequest.SerializeToString,
+                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DownloadSnapshotResponse.FromString,
+                _registered_method=True)
+        self.DeleteSnapshot = channel.unary_unary(
+                '/interplay.embedding.v1.EmbeddingService/DeleteSnapshot',
+                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteSnapshotRequest.SerializeToString,
+                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteSnapshotResponse.FromString,
+                _registered_method=True)
+        self.RestoreIndex = channel.stream_stream(
+                '/interplay.embedding.v1.EmbeddingService/RestoreIndex',
+                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.RestoreIndexRequest.SerializeToString,
+                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.RestoreIndexResponse.FromString,
+                _registered_method=True)
 
 
 class EmbeddingServiceServicer:
@@ -197,6 +222,44 @@ class EmbeddingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateSnapshot(self, request, context):
+        """Writes an index into a file that the server keeps.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSnapshots(self, request, context):
+        """Snapshots of an index, newest first; those of a removed one are still there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DownloadSnapshot(self, request, context):
+        """A snapshot's file: first what it is, then its bytes in order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSnapshot(self, request, context):
+        """Removes a snapshot.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreIndex(self, request_iterator, context):
+        """Makes an index of a snapshot that the server keeps, or of one that is sent: first what to do, then the
+        file's bytes in order. A sender does well to put the first 64 KiB of the file into the first part and to
+        wait for "accepted": what is wrong with the file's head or the index is said by then. An index that is
+        there answers until the new one is whole.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EmbeddingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -264,6 +327,31 @@ def add_EmbeddingServiceServicer_to_server(servicer, server):
                     servicer.AbortBuild,
                     request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.AbortBuildRequest.FromString,
                     response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.AbortBuildResponse.SerializeToString,
+            ),
+            'CreateSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSnapshot,
+                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.CreateSnapshotRequest.FromString,
+                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.CreateSnapshotResponse.SerializeToString,
+            ),
+            'ListSnapshots': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSnapshots,
+                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListSnapshotsRequest.FromString,
+                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListSnapshotsResponse.SerializeToString,
+            ),
+            'DownloadSnapshot': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadSnapshot,
+                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DownloadSnapshotRequest.FromString,
+                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DownloadSnapshotResponse.SerializeToString,
+            ),
+            'DeleteSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSnapshot,
+                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteSnapshotRequest.FromString,
+                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteSnapshotResponse.SerializeToString,
+            ),
+            'RestoreIndex': grpc.stream_stream_rpc_method_handler(
+                    servicer.RestoreIndex,
+                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.RestoreIndexRequest.FromString,
+                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.RestoreIndexResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -618,6 +706,141 @@ class EmbeddingService:
             '/interplay.embedding.v1.EmbeddingService/AbortBuild',
             interplay_dot_embedding_dot_v1_dot_embedding__pb2.AbortBuildRequest.SerializeToString,
             interplay_dot_embedding_dot_v1_dot_embedding__pb2.AbortBuildResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/interplay.embedding.v1.EmbeddingService/CreateSnapshot',
+            interplay_dot_embedding_dot_v1_dot_embedding__pb2.CreateSnapshotRequest.SerializeToString,
+            interplay_dot_embedding_dot_v1_dot_embedding__pb2.CreateSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSnapshots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/interplay.embedding.v1.EmbeddingService/ListSnapshots',
+            interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListSnapshotsRequest.SerializeToString,
+            interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListSnapshotsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/interplay.embedding.v1.EmbeddingService/DownloadSnapshot',
+            interplay_dot_embedding_dot_v1_dot_embedding__pb2.DownloadSnapshotRequest.SerializeToString,
+            interplay_dot_embedding_dot_v1_dot_embedding__pb2.DownloadSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/interplay.embedding.v1.EmbeddingService/DeleteSnapshot',
+            interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteSnapshotRequest.SerializeToString,
+            interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreIndex(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/interplay.embedding.v1.EmbeddingService/RestoreIndex',
+            interplay_dot_embedding_dot_v1_dot_embedding__pb2.RestoreIndexRequest.SerializeToString,
+            interplay_dot_embedding_dot_v1_dot_embedding__pb2.RestoreIndexResponse.FromString,
             options,
             channel_credentials,
             insecure,

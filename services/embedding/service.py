@@ -1,0 +1,71 @@
+"""What the embedding server is made of: batchers, indexes and servicer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+
+from interplay.errors import InternalError
+from interplay.predictors.embedding.image import ImageEmbedder
+from interplay.predictors.embedding.text import TextEmbedder
+from interplay.rpc.embedding.v1 import embedding_pb2_grpc as pb_grpc
+from interplay.serving.batcher import Batcher, BatchLimits
+from interplay.serving.requests import Requests
+from interplay.serving.runtime import InProcessRuntime
+from interplay.serving.server import Service
+from interplay.settings import available_cores
+from interplay.store import resolve
+from services.embedding.indexes import Indexes, open_catalogue
+from services.embedding.servicer import EmbeddingServicer
+from services.embedding.settings import CAPABILITY, EmbeddingSettings
+from services.embedding.snapshots import Snapshots
+from services.embedding.vectors import Images, Texts, Vectors
+
+IMAGE_MODEL, WORD_MODEL = CAPABILITY.models
+
+
+def build_service(
+    settings: EmbeddingSettings, pool: ThreadPoolExecutor, on_death: Callable[[BaseException], None]
+) -> Service:
+    """Batchers, indexes and servicer of this capability."""
+    threads = settings.threads or available_cores()
+    image = resolve(settings.model_store, IMAGE_MODEL, settings.model_version)
+    words = resolve(settings.model_store, WORD_MODEL, settings.model_version)
+    if image.manifest.details["words_sha256"] != words.manifest.weights_sha256:
+        raise InternalError(f"{image.directory} was not trained for the words of {words.directory}")
+
+    def load_image() -> ImageEmbedder:
+        backbone = resolve(settings.model_store, image.manifest.details["backbone"])
+        return ImageEmbedder.load(image, backbone, device=settings.device, threads=threads)
+
+    images: Images = Batcher(
+        IMAGE_MODEL, InProcessRuntime(load_image), settings.batch_limits, on_death=on_death
+    )
+    texts: Texts = Batcher(
+        WORD_MODEL,
+        InProcessRuntime(lambda: TextEmbedder.load(words)),
+        BatchLimits(max_batch_items=256, max_delay_s=0.0, max_inflight=256),
+        on_death=on_death,
+    )
+    requests = Requests(images, pool, settings.image_limits, settings.max_deadline_s)
+    vectors = Vectors(images, texts, requests, pixels=int(image.manifest.details["side"]) ** 2)
+    indexes = Indexes(open_catalogue(settings), vectors)
+    snapshots = Snapshots(
+        settings.state_dir / "snapshots",
+        indexes,
+        max_bytes=settings.max_snapshot_bytes,
+        embedded=settings.qdrant_url is None,
+    )
+    servicer = EmbeddingServicer(vectors, indexes, snapshots)
+
+    def register(server: grpc.aio.Server) -> None:
+        pb_grpc.add_EmbeddingServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+
+    async def close() -> None:
+        await asyncio.to_thread(snapshots.close)
+        await asyncio.to_thread(indexes.close)
+
+    return Service(batchers=(images, texts), register=register, close=close)
