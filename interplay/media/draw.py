@@ -112,6 +112,28 @@ def contact_sheet(
     return np.asarray(sheet)
 
 
+def word_plate(word: str, side: int) -> Image:
+    """A small picture of a word: dark letters on a yellow plate with a rim.
+
+    Args:
+        word: One line of text.
+        side: Of the pictures it is shown among, in pixels: the letters are about a third as high.
+
+    Returns:
+        (H, W, 3) uint8, RGB, as wide as the word needs.
+    """
+    text = _shortened(word)
+    font = _font(max(10, round(side * 0.36)))
+    left, top, right, bottom = map(round, font.getbbox(text))
+    padding = max(3, round(side * 0.08))
+    size = (right - left + 2 * padding, bottom - top + 2 * padding)
+    plate = PillowImage.new("RGB", size, (255, 225, 60))
+    painter = ImageDraw.Draw(plate)
+    painter.rectangle((0, 0, size[0] - 1, size[1] - 1), outline=(0, 0, 0), width=max(1, round(side / 40)))
+    painter.text((padding - left, padding - top), text, fill=(0, 0, 0), font=font)
+    return np.asarray(plate)
+
+
 def _colour(index: int) -> tuple[int, int, int]:
     return _COLOURS[index % len(_COLOURS)]
 
