@@ -125,6 +125,97 @@ def distances(
     _tell_failed(summary)
 
 
+@app.command(
+    epilog=examples(
+        "interplay analyze units photos/list.jsonl --top 5 --out units.jpg | the five most selective units",
+        "interplay analyze units photos --units 3,17 --threshold 0.6 | these units",
+        note=_PATHS,
+    )
+)
+def units(
+    source: Source,
+    out: Annotated[Path, _OUT] = Path("units.jpg"),
+    which: Annotated[
+        str | None,
+        typer.Option("--units", help="Units to show, parted by commas.", show_default="the most selective"),
+    ] = None,
+    count: Annotated[int, typer.Option(help="How many units, without --units.")] = 5,
+    top: Annotated[int, typer.Option(help="Images of each unit.")] = 5,
+    threshold: Annotated[
+        float, typer.Option(help="The region is where the map is above this part of its maximum.")
+    ] = 0.5,
+    form: Format = "auto",
+    limit: Limit = None,
+    seed: Seed = 0,
+    folder: Folder = None,
+    overwrite: Overwrite = False,
+    report: ReportFile = None,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """The images and regions that fire units of the image network most (thesis, Fig. 4.11)."""
+    params = _set_params(source, form, limit, seed, folder, overwrite)
+    params |= {"count": count, "top": top, "threshold": threshold}
+    if which is not None:
+        try:
+            params["units"] = [int(part) for part in _parts(which)]
+        except ValueError as error:
+            raise typer.BadParameter(f"{which!r} are no numbers", param_hint="--units") from error
+    summary = _run("show_units", params, "units.jpg", out, report, url, api_key)
+    print(f"{out}: units {', '.join(map(str, summary['units']))}, from {summary['images']:,} images")
+    _tell_failed(summary)
+
+
+@app.command(
+    epilog=examples(
+        "interplay analyze dream photo.jpg --out dream.jpg | what the fifth layer sees",
+        "interplay analyze dream photo.jpg --word dog --steps 30 --rate 1",
+        "interplay analyze dream photo.jpg --unit 17 --side 512",
+        note="The photo's path is that of the worker's machine; a relative one starts in its first data set "
+        "root. The folder `steps` of the job holds the picture as it grew.",
+    )
+)
+def dream(
+    image: Annotated[
+        str, typer.Argument(help="Photo to begin with, within the data set roots.", show_default=False)
+    ],
+    out: Annotated[Path, _OUT] = Path("dream.jpg"),
+    layer: Annotated[
+        int | None, typer.Option(help="Amplify this layer, 1 to 8.", show_default="5, without another aim")
+    ] = None,
+    unit: Annotated[
+        int | None, typer.Option(help="Amplify this unit of the last layer.", show_default=False)
+    ] = None,
+    word: Annotated[
+        str | None, typer.Option(help="Bring the photo near these words.", show_default=False)
+    ] = None,
+    side: Annotated[int, typer.Option(help="Longer side of the picture, in pixels.")] = 640,
+    octaves: Annotated[int, typer.Option(help="Sizes worked on, from small to large.")] = 4,
+    octave_scale: Annotated[float, typer.Option(help="Of a size to the one before.")] = 1.4,
+    steps: Annotated[int, typer.Option(help="Steps at each size.")] = 10,
+    rate: Annotated[float, typer.Option(help="Mean change of a pixel in a step, of 255.")] = 1.5,
+    jitter: Annotated[int, typer.Option(help="Largest shift before a step, in pixels.")] = 32,
+    seed: Seed = 0,
+    folder: Folder = None,
+    overwrite: Overwrite = False,
+    report: ReportFile = None,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """A photo changed so that a layer, a unit or a word is seen in it: DeepDream (thesis 4.4.6)."""
+    params: dict[str, Any] = {
+        "image": image,
+        "side_px": side,
+        "octaves": octaves,
+        "octave_scale": octave_scale,
+    }
+    params |= {"steps": steps, "rate": rate, "jitter": jitter, "seed": seed, "overwrite": overwrite}
+    aims = (("layer", layer), ("unit", unit), ("word", word), ("output", folder))
+    params |= {name: value for name, value in aims if value is not None}
+    summary = _run("deep_dream", params, "dream.jpg", out, report, url, api_key)
+    print(f"{out}: {summary['width']}×{summary['height']}, {summary['steps']} steps")
+
+
 def _set_params(
     source: str, form: str, limit: int | None, seed: int, folder: str | None, overwrite: bool
 ) -> dict[str, Any]:

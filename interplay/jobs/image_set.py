@@ -50,6 +50,8 @@ CALL_BYTES = 16 * 1024 * 1024
 CALL_ITEMS = 32
 CALL_TIMEOUT_S = 120.0
 MAX_LIMIT = 20_000
+# Of the network's last layer.
+LAST_UNIT = 1279
 # Errors that are an image's own. Whatever else comes from the server or from storage is the attempt's.
 ITEM_ERRORS = (InvalidInput, ModelFailed, NotFound, PermissionDenied)
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from interplay.errors import InvalidParameter
-from interplay.jobs import augment_dataset, build_index, compare_distances, filter_text_images, map_embedding
+from interplay.jobs import (
+    augment_dataset,
+    build_index,
+    compare_distances,
+    deep_dream,
+    filter_text_images,
+    map_embedding,
+    show_units,
+)
 from interplay.jobs.work import JobKind
 
 JOB_KINDS: tuple[JobKind, ...] = (
@@ -14,6 +22,8 @@ JOB_KINDS: tuple[JobKind, ...] = (
     build_index.KIND,
     map_embedding.KIND,
     compare_distances.KIND,
+    show_units.KIND,
+    deep_dream.KIND,
 )
 
 

@@ -79,6 +79,12 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):
                 handler.request_deserializer,
                 handler.response_serializer,
             )
+        if handler.unary_stream:
+            return grpc.unary_stream_rpc_method_handler(
+                _stream(handler.unary_stream, service, method, metadata, self._active),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
         if handler.stream_stream:
             return grpc.stream_stream_rpc_method_handler(
                 _stream(handler.stream_stream, service, method, metadata, self._active),
@@ -150,9 +156,9 @@ def _unary(inner: Any, service: str, method: str, metadata: dict[str, Any], acti
 
 
 def _stream(inner: Any, service: str, method: str, metadata: dict[str, Any], active: ActiveCalls) -> Any:
-    async def handle(requests: AsyncIterator[Any], context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+    async def handle(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
         call = _Call(service, method, metadata, context, active)
-        async with call, aclosing(inner(requests, context)) as responses:
+        async with call, aclosing(inner(request, context)) as responses:  # one request, or a stream of them
             async for response in responses:
                 yield response
 

@@ -18,9 +18,11 @@ from interplay.index.entries import Entry, Filter, Hits
 from interplay.media.fingerprint import fingerprint
 from interplay.media.images import encode_thumbnail
 from interplay.predictors.embedding.image import ImageEmbedder, ImageVector
+from interplay.predictors.embedding.inside import ImageNetwork
 from interplay.predictors.embedding.text import TextEmbedder, TextItem, TextVector
 from interplay.rpc.embedding.v1 import embedding_pb2 as pb
 from interplay.rpc.embedding.v1 import embedding_pb2_grpc as pb_grpc
+from interplay.rpc.embedding.v1.analysis_pb2_grpc import add_EmbeddingAnalysisServiceServicer_to_server
 from interplay.rpc.status import item_error
 from interplay.serving.batcher import Batcher, BatchLimits
 from interplay.serving.bulk import process_stream, with_patience
@@ -33,6 +35,7 @@ from interplay.store import resolve
 from interplay.telemetry.logging import get_logger
 from interplay.types import Image, StageTimings
 from services.embedding import options as opt
+from services.embedding.analysis import SERVICE_NAME, EmbeddingAnalysisServicer
 from services.embedding.indexes import open_catalogue
 from services.embedding.search import Calibration, Group, group_duplicates
 from services.embedding.settings import CAPABILITY, EmbeddingSettings
@@ -61,9 +64,9 @@ def build_service(
     if image.manifest.details["words_sha256"] != words.manifest.weights_sha256:
         raise InternalError(f"{image.directory} was not trained for the words of {words.directory}")
 
-    def load_image() -> ImageEmbedder:
+    def load_image() -> ImageNetwork:
         backbone = resolve(settings.model_store, image.manifest.details["backbone"])
-        return ImageEmbedder.load(image, backbone, device=settings.device, threads=threads)
+        return ImageNetwork(ImageEmbedder.load(image, backbone, device=settings.device, threads=threads))
 
     side = int(image.manifest.details["side"])
     images: Images = Batcher(
@@ -76,20 +79,21 @@ def build_service(
         on_death=on_death,
     )
     catalogue = open_catalogue(settings)
-    servicer = EmbeddingServicer(
-        images,
-        texts,
-        Requests(images, pool, settings.image_limits, settings.max_deadline_s),
-        catalogue,
-        side=side,
-    )
+    requests = Requests(images, pool, settings.image_limits, settings.max_deadline_s)
+    servicer = EmbeddingServicer(images, texts, requests, catalogue, side=side)
+    analysis = EmbeddingAnalysisServicer(images, texts, requests, side=side)
+
+    def register(server: grpc.aio.Server) -> None:
+        pb_grpc.add_EmbeddingServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+        add_EmbeddingAnalysisServiceServicer_to_server(analysis, server)  # type: ignore[no-untyped-call]
 
     async def close() -> None:
         await asyncio.to_thread(servicer.close)
 
     return Service(
         batchers=(images, texts),
-        register=lambda server: pb_grpc.add_EmbeddingServiceServicer_to_server(servicer, server),  # type: ignore[no-untyped-call]
+        register=register,
+        further=(SERVICE_NAME,),
         close=close,
     )
 
