@@ -36,6 +36,7 @@ COMMANDS = {
     "style": "interplay.cli.style",
     "search": "interplay.cli.search",
     "index": "interplay.cli.index",
+    "analyze": "interplay.cli.analyze",
     "jobs": "interplay.cli.jobs",
     "models": "interplay.cli.models",
     "keys": "interplay.cli.keys",

@@ -5,10 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from interplay.errors import InvalidParameter
-from interplay.jobs import augment_dataset, build_index, filter_text_images
+from interplay.jobs import (
+    augment_dataset,
+    build_index,
+    compare_distances,
+    deep_dream,
+    filter_text_images,
+    map_embedding,
+    show_units,
+)
 from interplay.jobs.work import JobKind
 
-JOB_KINDS: tuple[JobKind, ...] = (filter_text_images.KIND, augment_dataset.KIND, build_index.KIND)
+JOB_KINDS: tuple[JobKind, ...] = (
+    filter_text_images.KIND,
+    augment_dataset.KIND,
+    build_index.KIND,
+    map_embedding.KIND,
+    compare_distances.KIND,
+    show_units.KIND,
+    deep_dream.KIND,
+)
 
 
 class Kinds:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
@@ -110,6 +111,64 @@ def contact_sheet(
             text = text[:-2].rstrip("…") + "…"
         painter.text((left, top + cell + 2), text, fill=(40, 40, 40), font=font)
     return np.asarray(sheet)
+
+
+def unit_sheet(
+    rows: Sequence[tuple[str, Sequence[tuple[Image, NDArray[np.bool_]]]]], *, cell: int = 180
+) -> Image:
+    """Rows of photos, under each the same photo with all but a region dimmed.
+
+    Args:
+        rows: Title, and the photos with their regions: (H, W, 3) uint8 RGB and (H, W) bool.
+        cell: Side of a photo on the sheet, in pixels; photos are stretched to it, as the network sees them.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        ValueError: No rows.
+    """
+    if not rows:
+        raise ValueError("no rows")
+    gap, title_height = 6, 22
+    columns = max(1, *(len(tiles) for _, tiles in rows))
+    row_height = title_height + 2 * (cell + 2) + 2 * gap
+    sheet = PillowImage.new("RGB", (columns * (cell + gap) + gap, len(rows) * row_height), (255, 255, 255))
+    painter = ImageDraw.Draw(sheet)
+    for row, (title, tiles) in enumerate(rows):
+        top = row * row_height
+        painter.text((gap, top + 4), _one_line(title), fill=(20, 20, 20), font=_font(14))
+        for column, (photo, region) in enumerate(tiles):
+            left = gap + column * (cell + gap)
+            small = PillowImage.fromarray(photo).resize((cell, cell), PillowImage.Resampling.LANCZOS)
+            mask = PillowImage.fromarray(region).convert("L").resize((cell, cell))
+            dimmed = small.convert("L").point(lambda value: value // 5).convert("RGB")
+            dimmed.paste(small, mask=mask)
+            sheet.paste(small, (left, top + title_height))
+            sheet.paste(dimmed, (left, top + title_height + cell + 2))
+    return np.asarray(sheet)
+
+
+def word_plate(word: str, side: int) -> Image:
+    """A small picture of a word: dark letters on a yellow plate with a rim.
+
+    Args:
+        word: One line of text.
+        side: Of the pictures it is shown among, in pixels: the letters are about a third as high.
+
+    Returns:
+        (H, W, 3) uint8, RGB, as wide as the word needs.
+    """
+    text = _shortened(word)
+    font = _font(max(10, round(side * 0.36)))
+    left, top, right, bottom = map(round, font.getbbox(text))
+    padding = max(3, round(side * 0.08))
+    size = (right - left + 2 * padding, bottom - top + 2 * padding)
+    plate = PillowImage.new("RGB", size, (255, 225, 60))
+    painter = ImageDraw.Draw(plate)
+    painter.rectangle((0, 0, size[0] - 1, size[1] - 1), outline=(0, 0, 0), width=max(1, round(side / 40)))
+    painter.text((padding - left, padding - top), text, fill=(0, 0, 0), font=font)
+    return np.asarray(plate)
 
 
 def _colour(index: int) -> tuple[int, int, int]:

@@ -293,6 +293,10 @@ class SyncModelServerClient:
     """Blocking client of one capability's model servers; safe to share between threads.
 
     Create it after any fork: gRPC channels do not survive one.
+
+    Attributes:
+        channel: For stubs of further services of the server.
+        stub: Of the capability's own service.
     """
 
     def __init__(
@@ -301,10 +305,10 @@ class SyncModelServerClient:
         self.capability = capability
         self.target = target
         self.default_timeout_s = default_timeout_s
-        self._channel = grpc.insecure_channel(target, options=channel_options(capability))
-        self.stub = service_stub(capability, self._channel)
-        self.models = models_pb2_grpc.ModelServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        self.health = health_pb2_grpc.HealthStub(self._channel)
+        self.channel = grpc.insecure_channel(target, options=channel_options(capability))
+        self.stub = service_stub(capability, self.channel)
+        self.models = models_pb2_grpc.ModelServiceStub(self.channel)  # type: ignore[no-untyped-call]
+        self.health = health_pb2_grpc.HealthStub(self.channel)
 
     def call(self, method: Callable[..., Any], request: Any, *, timeout_s: float | None = None) -> Any:
         """As ``ModelServerClient.call``, blocking."""
@@ -326,6 +330,27 @@ class SyncModelServerClient:
         except grpc.RpcError as error:
             raise error_from_rpc(error) from error
 
+    def stream(
+        self, method: Callable[..., Any], request: Any, *, timeout_s: float | None = None
+    ) -> Iterator[Any]:
+        """Call a method that answers with a stream; yield its answers as they come.
+
+        Leaving the iterator early cancels the call.
+
+        Raises:
+            InterplayError: As ``call``, also between answers.
+        """
+        answers = None
+        try:
+            allowed_s = _allowed_s(timeout_s, self.default_timeout_s)
+            answers = method(request, timeout=allowed_s, metadata=call_metadata())
+            yield from answers
+        except grpc.RpcError as error:
+            raise error_from_rpc(error) from error
+        finally:
+            if answers is not None:
+                answers.cancel()
+
     def is_serving(self, timeout_s: float = 1.0) -> bool:
         """Whether the server says it is SERVING; False when it cannot be reached."""
         request = health_pb2.HealthCheckRequest(service=self.capability.grpc_service)
@@ -337,4 +362,4 @@ class SyncModelServerClient:
 
     def close(self) -> None:
         """Close the channel."""
-        self._channel.close()
+        self.channel.close()

@@ -45,11 +45,13 @@ class Service:
         batchers: One a model, the main model first.
         register: Adds the capability's servicer to the server.
         close: Closes what the servicer holds open, such as a channel to another server.
+        further: Full names of services that ``register`` adds beside the capability's own.
     """
 
     batchers: Sequence[Batcher[Any, Any]]
     register: Callable[[grpc.aio.Server], None]
     close: Callable[[], Awaitable[None]] | None = None
+    further: Sequence[str] = ()
 
 
 # Builds a Service; gets the settings, a pool for decoding and the callback for dying owner threads.
@@ -91,6 +93,7 @@ class ModelServer:
         self._died = self._loop.create_future()
         services = [
             self.capability.grpc_service,
+            *self._service.further,
             MODEL_SERVICE,
             "grpc.health.v1.Health",
         ]
@@ -170,7 +173,7 @@ class ModelServer:
         )
 
     async def _set_health(self, status: Any) -> None:
-        for name in ("", self.capability.grpc_service, MODEL_SERVICE):
+        for name in ("", self.capability.grpc_service, *self._service.further, MODEL_SERVICE):
             await self._health.set(name, status)
 
 

@@ -10,14 +10,17 @@ import grpc
 
 from interplay.errors import InternalError
 from interplay.predictors.embedding.image import ImageEmbedder
+from interplay.predictors.embedding.inside import ImageNetwork
 from interplay.predictors.embedding.text import TextEmbedder
 from interplay.rpc.embedding.v1 import embedding_pb2_grpc as pb_grpc
+from interplay.rpc.embedding.v1.analysis_pb2_grpc import add_EmbeddingAnalysisServiceServicer_to_server
 from interplay.serving.batcher import Batcher, BatchLimits
 from interplay.serving.requests import Requests
 from interplay.serving.runtime import InProcessRuntime
 from interplay.serving.server import Service
 from interplay.settings import available_cores
 from interplay.store import resolve
+from services.embedding.analysis import SERVICE_NAME, EmbeddingAnalysisServicer
 from services.embedding.indexes import Indexes, open_catalogue
 from services.embedding.servicer import EmbeddingServicer
 from services.embedding.settings import CAPABILITY, EmbeddingSettings
@@ -37,9 +40,11 @@ def build_service(
     if image.manifest.details["words_sha256"] != words.manifest.weights_sha256:
         raise InternalError(f"{image.directory} was not trained for the words of {words.directory}")
 
-    def load_image() -> ImageEmbedder:
-        backbone = resolve(settings.model_store, image.manifest.details["backbone"])
-        return ImageEmbedder.load(image, backbone, device=settings.device, threads=threads)
+    def load_image() -> ImageNetwork:
+        embedder = ImageEmbedder.open(
+            settings.model_store, settings.model_version, name=IMAGE_MODEL, device=settings.device, threads=threads
+        )
+        return ImageNetwork(embedder)
 
     images: Images = Batcher(
         IMAGE_MODEL, InProcessRuntime(load_image), settings.batch_limits, on_death=on_death
@@ -51,7 +56,8 @@ def build_service(
         on_death=on_death,
     )
     requests = Requests(images, pool, settings.image_limits, settings.max_deadline_s)
-    vectors = Vectors(images, texts, requests, pixels=int(image.manifest.details["side"]) ** 2)
+    side = int(image.manifest.details["side"])
+    vectors = Vectors(images, texts, requests, pixels=side * side)
     indexes = Indexes(open_catalogue(settings), vectors)
     snapshots = Snapshots(
         settings.state_dir / "snapshots",
@@ -60,12 +66,14 @@ def build_service(
         embedded=settings.qdrant_url is None,
     )
     servicer = EmbeddingServicer(vectors, indexes, snapshots)
+    analysis = EmbeddingAnalysisServicer(images, texts, requests, side=side)
 
     def register(server: grpc.aio.Server) -> None:
         pb_grpc.add_EmbeddingServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+        add_EmbeddingAnalysisServiceServicer_to_server(analysis, server)  # type: ignore[no-untyped-call]
 
     async def close() -> None:
         await asyncio.to_thread(snapshots.close)
         await asyncio.to_thread(indexes.close)
 
-    return Service(batchers=(images, texts), register=register, close=close)
+    return Service(batchers=(images, texts), register=register, close=close, further=(SERVICE_NAME,))

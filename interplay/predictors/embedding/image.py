@@ -43,6 +43,10 @@ class ImageEmbedder:
         manifest: The head's manifest; ``details["side"]`` is the side of the input in pixels.
         device: ``cpu`` or ``cuda:N``.
         dtype: Number type of inference.
+
+    Attributes:
+        model: The network.
+        side: Of its input, in pixels.
     """
 
     def __init__(
@@ -55,7 +59,7 @@ class ImageEmbedder:
         self._torch_dtype: torch.dtype = getattr(torch, dtype)
         model = model.eval().requires_grad_(False).to(device)
         model.backbone.to(self._torch_dtype)
-        self._model = model.to(memory_format=torch.channels_last)
+        self.model = model.to(memory_format=torch.channels_last)
         scale = 255 * np.array(manifest.preprocessing.std, dtype=np.float32)
         self._scale = torch.from_numpy(1 / scale).to(device).view(1, 3, 1, 1)
         shift = np.array(manifest.preprocessing.mean, dtype=np.float32) / manifest.preprocessing.std
@@ -141,10 +145,9 @@ class ImageEmbedder:
         """Vectors of decoded images, (H, W, 3) uint8 each; the aspect is ignored, as the thesis does."""
         started = perf_counter()
         pictures = np.stack([fit(image, self.side) for image in batch])
-        x = torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2)
-        x = (x * self._scale - self._shift).to(self._torch_dtype)
+        x = self.normalise(torch.from_numpy(pictures))
         prepared = perf_counter()
-        features = self._model.backbone(x).float()
+        features = self.model.backbone(x).float()
         vectors = self.embed_features(features)
         inferred = perf_counter()
         numbers = features.cpu().numpy()
@@ -156,10 +159,15 @@ class ImageEmbedder:
             postprocess_s=perf_counter() - inferred,
         )
 
+    def normalise(self, pictures: torch.Tensor) -> torch.Tensor:
+        """(N, H, W, 3) RGB in [0, 255] to (N, 3, H, W) as the backbone wants it, on its device."""
+        x = pictures.to(self.device).permute(0, 3, 1, 2)
+        return (x * self._scale - self._shift).to(self._torch_dtype)
+
     @torch.inference_mode()
     def embed_features(self, features: torch.Tensor) -> NDArray[np.float32]:
         """(N, F) features of the backbone to (N, D) vectors of length one."""
-        y = self._model.head(features.to(self.device))
+        y = self.model.head(features.to(self.device))
         return np.asarray(torch.nn.functional.normalize(y, dim=1).cpu().numpy())
 
     def warm_up(self) -> None:
