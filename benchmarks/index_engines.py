@@ -186,9 +186,9 @@ class Lance:
     def search(self, query: NDArray[np.float32], circle: Circle | None) -> list[int]:
         """See ``Engine``."""
         search = self._table.search(query).metric("dot").nprobes(self.partitions).ef(self.ef)
-        search = search.refine_factor(self.refine)
+        search = search.select(["id", "_distance"])
         if circle is None:
-            return [row["id"] for row in search.limit(K).select(["id", "_distance"]).to_list()]
+            return [row["id"] for row in search.refine_factor(self.refine).limit(K).to_list()]
         (latitude, longitude), radius = circle
         height = np.degrees(radius / EARTH_M)
         width = min(180.0, height / max(np.cos(np.radians(min(89.9, abs(latitude) + height))), 1e-6))
@@ -196,7 +196,8 @@ class Lance:
             f"lat >= {latitude - height} AND lat <= {latitude + height} "
             f"AND lon >= {longitude - width} AND lon <= {longitude + width}"
         )
-        rows = search.where(box, prefilter=True).limit(10 * K).select(["id", "_distance"]).to_list()
+        # A box of much of the earth is larger than its circle: ten times as many are asked for.
+        rows = search.where(box, prefilter=True).refine_factor(4).limit(10 * K).to_list()
         inside = self._world.inside(circle)
         return [row["id"] for row in rows if inside[row["id"]]][:K]
 
