@@ -23,6 +23,7 @@ EARTH_M = 6_371_008.8
 _BLOCK = 50_000
 _CITIES = 3_000
 _LOCAL_WORDS = 10
+_OTHERS = 1000
 
 # Centre in degrees (latitude, longitude) and radius in metres.
 Circle = tuple[NDArray[np.float64], float]
@@ -98,11 +99,13 @@ class World:
         vectors: (N, D) float32 of length one.
         places: (N, 2) float64, latitude and longitude in degrees.
         queries: (Q, D) float32 of length one; words and photos in turn.
+        others: (W, D) float32 of length one; further words, to warm up with.
     """
 
     vectors: NDArray[np.float32]
     places: NDArray[np.float64]
     queries: NDArray[np.float32]
+    others: NDArray[np.float32]
 
     @classmethod
     def make(
@@ -132,7 +135,7 @@ class World:
         asked = np.empty((queries, vectors.shape[1]), np.float32)
         asked[0::2] = photos.word_queries(queries - half, rng)
         asked[1::2] = vectors[size:]
-        return cls(vectors[:size], places[:size], asked)
+        return cls(vectors[:size], places[:size], asked, photos.word_queries(_OTHERS, rng))
 
     @cached_property
     def _xyz(self) -> NDArray[np.float64]:
