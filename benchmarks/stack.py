@@ -13,8 +13,11 @@ from interplay.launcher.ports import free_port
 
 
 @contextmanager
-def running_system() -> Iterator[tuple[str, int]]:
+def running_system(*options: str) -> Iterator[tuple[str, int]]:
     """Start ``interplay up``; yields the gateway's URL and the launcher's process id.
+
+    Args:
+        options: Further ones of ``interplay up``.
 
     Raises:
         RuntimeError: It did not get ready; its output is in the message.
@@ -22,7 +25,7 @@ def running_system() -> Iterator[tuple[str, int]]:
     port = free_port()
     with tempfile.TemporaryDirectory() as state:
         process = subprocess.Popen(
-            [sys.executable, "-m", "interplay.cli", "up", "--port", str(port), "--data-dir", state],
+            [sys.executable, "-m", "interplay.cli", "up", "--port", str(port), "--data-dir", state, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

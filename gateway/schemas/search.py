@@ -334,8 +334,10 @@ class SearchAnswer(Exemplified):
     hits: list[HitBody]
     next_page_token: str = Field(description="For the next page; empty on the last one.")
     understood: UnderstoodBody
-    candidates: int = Field(description="Entries that passed the filter.")
-    exact: bool = Field(description="Whether all of them were compared.")
+    candidates: int | None = Field(
+        description="Entries that pass the filter; null where counting them took longer than the search."
+    )
+    exact: bool = Field(description="Whether all that pass were compared.")
     model: ModelBody
     timings: TimingsBody
 
@@ -357,7 +359,7 @@ class SearchAnswer(Exemplified):
             ],
             next_page_token=response.next_page_token,
             understood=UnderstoodBody.from_proto(response.understood),
-            candidates=response.candidates,
+            candidates=response.candidates if response.HasField("candidates") else None,
             exact=response.exact,
             model=ModelBody.from_proto(response.model),
             timings=timings,

@@ -181,8 +181,7 @@ def _print(console: Console, answer: dict[str, Any]) -> None:
         )
     console.print(table)
     how = "all compared" if answer["exact"] else "by the graph"
-    console.print(
-        f"{len(answer['hits'])} of {answer['candidates']} photos that pass the filter ({how})", style="dim"
-    )
+    of = "the" if answer["candidates"] is None else f"{answer['candidates']}"
+    console.print(f"{len(answer['hits'])} of {of} photos that pass the filter ({how})", style="dim")
     if token := answer["next_page_token"]:
         console.print(f"more: --page-token {token}", style="dim", soft_wrap=True)

@@ -5,7 +5,7 @@ Both libraries have the same conditions under nearly the same names; ``Names`` s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,9 +34,15 @@ class Names:
     ids: Callable[[list[str]], Any]
 
 
-def conditions(wanted: Filter, names: Names) -> Any | None:
-    """A library's filter; None if every entry passes."""
-    if wanted.empty:
+def conditions(wanted: Filter, names: Names, points: Sequence[str] = ()) -> Any | None:
+    """A library's filter; None if every entry passes.
+
+    Args:
+        wanted: Which entries pass.
+        names: The library's constructors.
+        points: Pass only these points of the library; all if empty.
+    """
+    if wanted.empty and not points:
         return None
 
     def field(key: str, **condition: Any) -> Any:
@@ -74,6 +80,8 @@ def conditions(wanted: Filter, names: Names) -> Any | None:
         must.append(field("origin", match=names.value(value=wanted.origin)))
     if wanted.ids:
         must.append(names.ids([point_id(entry_id) for entry_id in wanted.ids]))
+    if points:
+        must.append(names.ids(list(points)))
     return names.filter(must=must)
 
 

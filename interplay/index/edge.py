@@ -1,8 +1,7 @@
 """An embedded index: one Qdrant Edge shard in a folder, owned by one process.
 
 The write-ahead log is on: a process killed in the middle of an upsert loses nothing that was
-acknowledged. Searches count the filter's matches first (`SearchPlan`), since HNSW under a filter misses
-results silently.
+acknowledged. Nothing is indexed until ``optimize``, which builds the graph.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from interplay.index.conditions import Names, conditions
 from interplay.index.entries import Entry, Filter, Hit, Hits, point_id
-from interplay.index.plan import DEFAULT_PLAN, SearchPlan
+from interplay.index.plan import DEFAULT_PLAN, SearchPlan, find
 
 _NAMES = Names(
     filter=qe.Filter,
@@ -56,13 +55,15 @@ class EdgeIndex:
     def __init__(self, folder: Path, dimension: int, plan: SearchPlan = DEFAULT_PLAN) -> None:
         self.dimension = dimension
         self._plan = plan
+        # Qdrant counts in kB: there is a graph where the plan walks one.
+        graph_kb = max(1, plan.scan * dimension * 4 // 1024)
         config = qe.EdgeConfig(
             vectors=qe.EdgeVectorParams(size=dimension, distance=qe.Distance.Cosine),
             hnsw_config=qe.HnswIndexConfig(
-                m=plan.m, ef_construct=plan.ef_construct, full_scan_threshold=plan.full_scan_kb
+                m=plan.m, ef_construct=plan.ef_construct, full_scan_threshold=graph_kb, payload_m=0
             ),
             quantization_config=qe.ScalarQuantizationConfig(type=qe.ScalarType.Int8, always_ram=True),
-            optimizers=qe.EdgeOptimizersConfig(default_segment_number=1),
+            optimizers=qe.EdgeOptimizersConfig(default_segment_number=1, indexing_threshold=graph_kb),
             wal_enabled=True,
         )
         if folder.is_dir() and any(folder.iterdir()):
@@ -100,28 +101,7 @@ class EdgeIndex:
             offset: How many of the best to leave out.
             wanted: Which entries count.
         """
-        filters = conditions(wanted or Filter(), _NAMES)
-        candidates = self.count(wanted)
-        exact = self._plan.scan(candidates, filtered=filters is not None)
-        params = qe.SearchParams(
-            exact=exact,
-            hnsw_ef=None if exact else self._plan.ef(limit + offset, filtered=filters is not None),
-            quantization=qe.QuantizationSearchParams(
-                ignore=exact, rescore=True, oversampling=self._plan.oversampling
-            ),
-        )
-        found = self._shard.search(
-            qe.SearchRequest(
-                query=qe.Query.Nearest(vector.tolist()),
-                limit=limit,
-                offset=offset,
-                filter=filters,
-                params=params,
-                with_payload=True,
-            )
-        )
-        hits = tuple(Hit(Entry.from_payload(point.payload or {}), float(point.score)) for point in found)
-        return Hits(hits, exact, candidates)
+        return find(self, vector, self._plan, wanted or Filter(), limit, offset)
 
     def scroll(self, wanted: Filter | None = None, page: int = 256) -> Iterator[Entry]:
         """All entries, vectors included."""
@@ -138,10 +118,61 @@ class EdgeIndex:
 
     def count(self, wanted: Filter | None = None) -> int:
         """How many entries pass a filter."""
-        filters = conditions(wanted or Filter(), _NAMES)
+        return self._count(wanted or Filter(), exact=True)
+
+    def estimate(self, wanted: Filter) -> int:
+        """See ``Asked``."""
+        return self._count(wanted, exact=False)
+
+    def _count(self, wanted: Filter, exact: bool) -> int:
+        filters = conditions(wanted, _NAMES)
         if filters is None:
             return self._shard.info().points_count
-        return self._shard.count(qe.CountRequest(exact=True, filter=filters))
+        return self._shard.count(qe.CountRequest(exact=exact, filter=filters))
+
+    def nearest(
+        self,
+        vector: NDArray[np.float32],
+        limit: int,
+        *,
+        offset: int = 0,
+        wanted: Filter,
+        among: Sequence[str] = (),
+        ef: int | None,
+    ) -> list[Hit]:
+        """See ``Asked``."""
+        found = self._ask(vector, limit, offset, conditions(wanted, _NAMES, among), ef, payload=True)
+        return [Hit(Entry.from_payload(point.payload or {}), float(point.score)) for point in found]
+
+    def nearest_points(self, vector: NDArray[np.float32], limit: int, ef: int) -> list[str]:
+        """See ``Asked``."""
+        return [str(point.id) for point in self._ask(vector, limit, 0, None, ef, payload=False)]
+
+    def _ask(
+        self,
+        vector: NDArray[np.float32],
+        limit: int,
+        offset: int,
+        filters: qe.Filter | None,
+        ef: int | None,
+        *,
+        payload: bool,
+    ) -> list[qe.ScoredPoint]:
+        request = qe.SearchRequest(
+            query=qe.Query.Nearest(vector.tolist()),
+            limit=limit,
+            offset=offset,
+            filter=filters,
+            params=qe.SearchParams(
+                exact=ef is None,
+                hnsw_ef=ef,
+                quantization=qe.QuantizationSearchParams(
+                    ignore=ef is None, rescore=True, oversampling=self._plan.oversampling
+                ),
+            ),
+            with_payload=payload,
+        )
+        return self._shard.search(request)
 
     def optimize(self) -> None:
         """Build the graph and merge segments; blocks until done."""

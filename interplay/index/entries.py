@@ -220,13 +220,13 @@ class Hits:
 
     Attributes:
         hits: Best first.
-        exact: Whether every candidate was compared.
-        candidates: Entries that passed the filter.
+        exact: Whether every entry that passes the filter was compared.
+        candidates: Entries that pass the filter; None where counting them would take longer than the search.
     """
 
     hits: tuple[Hit, ...]
     exact: bool
-    candidates: int
+    candidates: int | None
 
 
 def fact(key: str, value: str | int | bool) -> str:

@@ -14,7 +14,7 @@ from qdrant_client import QdrantClient, models
 
 from interplay.index.conditions import Names, conditions
 from interplay.index.entries import Entry, Filter, Hit, Hits, point_id
-from interplay.index.plan import DEFAULT_PLAN, SearchPlan
+from interplay.index.plan import DEFAULT_PLAN, SearchPlan, find
 
 _NAMES = Names(
     filter=models.Filter,
@@ -65,12 +65,15 @@ class ServerIndex:
         self._plan = plan
         if facts is None:
             return  # it exists
+        # Qdrant counts in kB: there is a graph where the plan walks one.
+        graph_kb = max(1, plan.scan * dimension * 4 // 1024)
         client.create_collection(
             collection,
             vectors_config=models.VectorParams(size=dimension, distance=models.Distance.COSINE),
             hnsw_config=models.HnswConfigDiff(
-                m=plan.m, ef_construct=plan.ef_construct, full_scan_threshold=plan.full_scan_kb
+                m=plan.m, ef_construct=plan.ef_construct, full_scan_threshold=graph_kb, payload_m=0
             ),
+            optimizers_config=models.OptimizersConfigDiff(indexing_threshold=graph_kb),
             quantization_config=models.ScalarQuantization(
                 scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
             ),
@@ -105,29 +108,7 @@ class ServerIndex:
         self, vector: NDArray[np.float32], limit: int, *, offset: int = 0, wanted: Filter | None = None
     ) -> Hits:
         """See ``EdgeIndex.search``."""
-        filters = conditions(wanted or Filter(), _NAMES)
-        candidates = self.count(wanted)
-        filtered = filters is not None
-        exact = self._plan.scan(candidates, filtered=filtered)
-        found = self._client.query_points(
-            self.collection,
-            query=vector.tolist(),
-            limit=limit,
-            offset=offset,
-            query_filter=filters,
-            search_params=models.SearchParams(
-                exact=exact,
-                hnsw_ef=None if exact else self._plan.ef(limit + offset, filtered=filtered),
-                quantization=models.QuantizationSearchParams(
-                    ignore=exact, rescore=True, oversampling=self._plan.oversampling
-                ),
-            ),
-            with_payload=True,
-        )
-        hits = tuple(
-            Hit(Entry.from_payload(point.payload or {}), float(point.score)) for point in found.points
-        )
-        return Hits(hits, exact, candidates)
+        return find(self, vector, self._plan, wanted or Filter(), limit, offset)
 
     def scroll(self, wanted: Filter | None = None, page: int = 256) -> Iterator[Entry]:
         """All entries, vectors included."""
@@ -142,8 +123,58 @@ class ServerIndex:
 
     def count(self, wanted: Filter | None = None) -> int:
         """How many entries pass a filter."""
-        filters = conditions(wanted or Filter(), _NAMES)
-        return self._client.count(self.collection, filters, exact=True).count
+        return self._count(wanted or Filter(), exact=True)
+
+    def estimate(self, wanted: Filter) -> int:
+        """See ``Asked``."""
+        return self._count(wanted, exact=False)
+
+    def _count(self, wanted: Filter, exact: bool) -> int:
+        return self._client.count(self.collection, conditions(wanted, _NAMES), exact=exact).count
+
+    def nearest(
+        self,
+        vector: NDArray[np.float32],
+        limit: int,
+        *,
+        offset: int = 0,
+        wanted: Filter,
+        among: Sequence[str] = (),
+        ef: int | None,
+    ) -> list[Hit]:
+        """See ``Asked``."""
+        found = self._ask(vector, limit, offset, conditions(wanted, _NAMES, among), ef, payload=True)
+        return [Hit(Entry.from_payload(point.payload or {}), float(point.score)) for point in found]
+
+    def nearest_points(self, vector: NDArray[np.float32], limit: int, ef: int) -> list[str]:
+        """See ``Asked``."""
+        return [str(point.id) for point in self._ask(vector, limit, 0, None, ef, payload=False)]
+
+    def _ask(
+        self,
+        vector: NDArray[np.float32],
+        limit: int,
+        offset: int,
+        filters: models.Filter | None,
+        ef: int | None,
+        *,
+        payload: bool,
+    ) -> list[models.ScoredPoint]:
+        return self._client.query_points(
+            self.collection,
+            query=vector.tolist(),
+            limit=limit,
+            offset=offset,
+            query_filter=filters,
+            search_params=models.SearchParams(
+                exact=ef is None,
+                hnsw_ef=ef,
+                quantization=models.QuantizationSearchParams(
+                    ignore=ef is None, rescore=True, oversampling=self._plan.oversampling
+                ),
+            ),
+            with_payload=payload,
+        ).points
 
     def optimize(self) -> None:
         """Nothing to do: the server builds its graph by itself."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -44,7 +45,10 @@ MEDIA_TYPES = {FAILED: "application/jsonl", SUMMARY: "application/json", SHEET: 
 _MAX_ITEMS = 5_000_000
 # Of one call: well below the largest message.
 _CALL_BYTES = 16 * 1024 * 1024
-_CALL_ITEMS = 32
+# While the server is at the end of one call, it has the next one already; both together take half of the
+# images that it lets in at a time, and leave the rest to searches.
+_CALL_ITEMS = 16
+_CALLS = 2
 _CALL_TIMEOUT_S = 120.0
 # Optimising a million vectors takes minutes.
 _PUBLISH_TIMEOUT_S = 3600.0
@@ -69,7 +73,7 @@ class BuildIndex(JobParams):
     thumbnail_px: int = Field(256, ge=0, le=512, description="Longer side of thumbnails; 0 for none.")
     overwrite: bool = Field(False, description="Write into the `output` of an earlier job.")
     batch_size: int = Field(
-        128, ge=1, le=1024, description="Images a unit: what is repeated at most after a crash."
+        512, ge=1, le=1024, description="Images a unit: what is repeated at most after a crash."
     )
 
     def paths(self) -> dict[str, str]:
@@ -119,12 +123,14 @@ class BuildIndexWork(Work):
     def run_unit(self, items: list[Any]) -> list[Any]:
         """Embed and add the images of a unit; while the server works on some, the next are read."""
         outcomes: dict[int, Any] = {}
-        calls = self._calls([IndexItem(*item) for item in items], outcomes)
-        with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
-            upcoming = pool.submit(next, calls, None)
-            while (call := upcoming.result()) is not None:
-                upcoming = pool.submit(next, calls, None)
-                self._add(*call, outcomes)
+        under_way: deque[Future[None]] = deque()
+        with ThreadPoolExecutor(_CALLS, thread_name_prefix="add") as pool:
+            for call in self._calls([IndexItem(*item) for item in items], outcomes):
+                if len(under_way) == _CALLS:
+                    under_way.popleft().result()
+                under_way.append(pool.submit(self._add, *call, outcomes))
+            while under_way:
+                under_way.popleft().result()
         return [outcomes[number] for number in range(len(items))]
 
     def finish(self, units: Iterable[DoneUnit]) -> JobResult:

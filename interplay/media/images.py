@@ -236,7 +236,7 @@ def encode_thumbnail(image: Image, side: int) -> bytes:
         side: Longer side in pixels; a smaller picture stays as it is.
     """
     small = PillowImage.fromarray(image)
-    small.thumbnail((side, side), PillowImage.Resampling.BICUBIC)
+    small.thumbnail((side, side), PillowImage.Resampling.HAMMING)  # sharp, in half of bicubic's time
     buffer = io.BytesIO()
     small.save(buffer, format="JPEG", quality=80)
     return buffer.getvalue()
