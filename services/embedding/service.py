@@ -41,10 +41,10 @@ def build_service(
         raise InternalError(f"{image.directory} was not trained for the words of {words.directory}")
 
     def load_image() -> ImageNetwork:
-        embedder = ImageEmbedder.open(
-            settings.model_store, settings.model_version, name=IMAGE_MODEL, device=settings.device, threads=threads
+        store, version = settings.model_store, settings.model_version
+        return ImageNetwork(
+            ImageEmbedder.open(store, version, name=IMAGE_MODEL, device=settings.device, threads=threads)
         )
-        return ImageNetwork(embedder)
 
     images: Images = Batcher(
         IMAGE_MODEL, InProcessRuntime(load_image), settings.batch_limits, on_death=on_death
