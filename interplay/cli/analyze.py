@@ -127,7 +127,7 @@ def distances(
 
 @app.command(
     epilog=examples(
-        "interplay analyze units photos/list.jsonl --top 5 --out units.jpg | the five most selective units",
+        "interplay analyze units photos/list.jsonl --top 5 --out units.jpg | five units, each of its kind",
         "interplay analyze units photos --units 3,17 --threshold 0.6 | these units",
         note=_PATHS,
     )
@@ -137,7 +137,11 @@ def units(
     out: Annotated[Path, _OUT] = Path("units.jpg"),
     which: Annotated[
         str | None,
-        typer.Option("--units", help="Units to show, parted by commas.", show_default="the most selective"),
+        typer.Option(
+            "--units",
+            help="Units to show, parted by commas.",
+            show_default="those whose images are most alike",
+        ),
     ] = None,
     count: Annotated[int, typer.Option(help="How many units, without --units.")] = 5,
     top: Annotated[int, typer.Option(help="Images of each unit.")] = 5,
