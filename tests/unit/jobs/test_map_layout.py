@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interplay.jobs.map_layout import place, project
+from interplay.jobs.map_layout import centre, place, project
 
 PICTURES = st.lists(
     st.tuples(st.floats(0, 1), st.floats(0, 1), st.integers(1, 60), st.integers(1, 60)), max_size=40
@@ -62,3 +62,14 @@ def test_what_belongs_together_is_together_and_the_seed_decides() -> None:
     inside = np.linalg.norm(groups - middles[:, None], axis=2).max()
     apart = min(np.linalg.norm(middles[a] - middles[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
     assert apart > 2 * inside
+
+
+def test_two_kinds_that_lie_apart_meet_when_each_is_centred() -> None:
+    rng = np.random.default_rng(2)
+    meaning = rng.normal(size=(20, 8))
+    kinds = [meaning + 0.1 * rng.normal(size=(20, 8)) + 6 * np.eye(8)[axis] for axis in (0, 1)]
+    images, words = (centre((v / np.linalg.norm(v, axis=1, keepdims=True)).astype(np.float32)) for v in kinds)
+    assert np.linalg.norm(words, axis=1) == pytest.approx(np.ones(20), abs=1e-5)
+    assert ((words @ images.T).argmax(axis=1) == np.arange(20)).mean() > 0.8
+    assert (centre(words[:9]) == words[:9]).all()
+    assert np.isfinite(centre(np.ones((12, 3), np.float32))).all()
