@@ -173,7 +173,7 @@ def units(
 @app.command(
     epilog=examples(
         "interplay analyze dream photo.jpg --out dream.jpg | what the fifth layer sees",
-        "interplay analyze dream photo.jpg --word dog --steps 30 --rate 1",
+        "interplay analyze dream photo.jpg --word dog --out dog.jpg | nearer to a word",
         "interplay analyze dream photo.jpg --unit 17 --side 512",
         note="The photo's path is that of the worker's machine; a relative one starts in its first data set "
         "root. The folder `steps` of the job holds the picture as it grew.",
