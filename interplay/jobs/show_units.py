@@ -165,9 +165,11 @@ def coherence(pooled: NDArray[np.float32], top: int) -> tuple[NDArray[np.float64
         (U,) mean cosine of two of the unit's strongest images, 0 for one image alone; and (U, U) the
         direction in which they lie, of length one.
     """
-    profiles = (pooled - pooled.mean(axis=0)) / (pooled.std(axis=0) + np.float32(_LEAST_SPREAD))
+    profiles = pooled - pooled.mean(axis=0)
+    profiles /= pooled.std(axis=0) + np.float32(_LEAST_SPREAD)
     profiles /= np.maximum(np.linalg.norm(profiles, axis=1, keepdims=True), 1e-9)
-    order = np.argsort(-pooled, axis=0, kind="stable")[:top]  # (top, U)
+    # Unit by unit: sorting all at once would take several times the memory of the answers.
+    order = np.array([strongest(answers, top) for answers in pooled.T]).T  # (top, U)
     sums = np.zeros((pooled.shape[1], pooled.shape[1]), dtype=np.float32)
     for images in order:
         sums += profiles[images]
