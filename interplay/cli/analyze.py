@@ -127,7 +127,7 @@ def distances(
 
 @app.command(
     epilog=examples(
-        "interplay analyze units photos/list.jsonl --top 5 --out units.jpg | the five most selective units",
+        "interplay analyze units photos/list.jsonl --top 5 --out units.jpg | five units, each of its kind",
         "interplay analyze units photos --units 3,17 --threshold 0.6 | these units",
         note=_PATHS,
     )
@@ -137,7 +137,11 @@ def units(
     out: Annotated[Path, _OUT] = Path("units.jpg"),
     which: Annotated[
         str | None,
-        typer.Option("--units", help="Units to show, parted by commas.", show_default="the most selective"),
+        typer.Option(
+            "--units",
+            help="Units to show, parted by commas.",
+            show_default="those whose images are most alike",
+        ),
     ] = None,
     count: Annotated[int, typer.Option(help="How many units, without --units.")] = 5,
     top: Annotated[int, typer.Option(help="Images of each unit.")] = 5,
@@ -169,7 +173,7 @@ def units(
 @app.command(
     epilog=examples(
         "interplay analyze dream photo.jpg --out dream.jpg | what the fifth layer sees",
-        "interplay analyze dream photo.jpg --word dog --steps 30 --rate 1",
+        "interplay analyze dream photo.jpg --word dog --out dog.jpg | nearer to a word",
         "interplay analyze dream photo.jpg --unit 17 --side 512",
         note="The photo's path is that of the worker's machine; a relative one starts in its first data set "
         "root. The folder `steps` of the job holds the picture as it grew.",

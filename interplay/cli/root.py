@@ -21,6 +21,7 @@ EPILOG = examples(
     "interplay text read photo.jpg | the words of a photo",
     "interplay style transfer photo.jpg --style warm-neon | its text with other looks",
     'interplay search "beach people:-0.5" --index photos | photos by words',
+    "interplay analyze map photos --words beach,dog | what the embedding has learnt, as pictures",
     "interplay models list | what the model store holds",
     "interplay COMMAND --help | examples of each command",
     note="""**Exit codes**: 0 done; 1 failed, the reason is on standard error; 2 wrong usage or bad

@@ -19,7 +19,7 @@ from pydantic import Field, StringConstraints, field_validator
 from interplay.errors import InterplayError, InvalidParameter
 from interplay.jobs.image_set import Found, ImageSetParams, ImageSetWork, SeenImage, unpack
 from interplay.jobs.index_sources import read_image
-from interplay.jobs.map_layout import Box, place, project
+from interplay.jobs.map_layout import Box, centre, place, project
 from interplay.jobs.work import JobContext, JobKind
 from interplay.media.draw import word_plate
 from interplay.media.images import decode, encode_jpeg
@@ -82,6 +82,7 @@ class MapEmbeddingWork(ImageSetWork):
         random.Random(params.seed).shuffle(found)
         images = unpack(one.answer["vector"] for one in found)
         vectors = [images] if not words else [self.embed_texts(words)[0], images]
+        vectors = [centre(kind) for kind in vectors]
         points = project(np.concatenate(vectors), seed=params.seed, perplexity=params.perplexity)
         plates = [word_plate(word, params.thumbnail_px) for word in words]
         sizes = [(plate.shape[1], plate.shape[0]) for plate in plates]

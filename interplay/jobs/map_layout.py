@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PERPLEXITY = 30.0
+_LEAST_CENTRED = 10
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,23 @@ def project(
     points = model.fit_transform(np.asarray(vectors, dtype=np.float32)).astype(np.float64)
     low, high = points.min(axis=0), points.max(axis=0)
     return np.asarray((points - low) / np.maximum(high - low, 1e-9))
+
+
+def centre(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vectors of one kind without their mean, again of length one.
+
+    Words are nearer to words, and images to images, than their meaning accounts for; left as they are,
+    words draw one another together on the map until they overlap. A mean of fewer than ten says little:
+    then they stay as they are, and so does a vector of which nothing would be left.
+
+    Args:
+        vectors: (N, D).
+    """
+    if len(vectors) < _LEAST_CENTRED:
+        return vectors
+    moved = vectors - vectors.mean(axis=0, keepdims=True)
+    lengths = np.linalg.norm(moved, axis=1, keepdims=True)
+    return np.where(lengths > 1e-6, moved / np.maximum(lengths, 1e-6), vectors).astype(np.float32)
 
 
 def place(

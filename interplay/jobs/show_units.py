@@ -1,8 +1,8 @@
 """Job kind ``show_units``: the images, and the regions in them, that fire a unit most (thesis, Fig. 4.11).
 
 Units are those of the last layer before the head, pooled over the image. Of each unit asked for, or
-of the most selective ones, the images with the strongest answer are drawn in a row, and under each the
-same image with everything dimmed but the region that the answer comes from.
+of those whose images are most alike, the images with the strongest answer are drawn in a row, and under
+each the same image with everything dimmed but the region that the answer comes from.
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ from interplay.rpc.embedding.v1.analysis_pb2_grpc import EmbeddingAnalysisServic
 from interplay.types import Image
 
 MAX_UNITS = 40
-# A unit that answers to fewer images than this, of those looked at, tells nothing.
-_LEAST_MEAN = 1e-3
+# Added to the spread of a unit's answers: one that hardly ever answers counts for little.
+_LEAST_SPREAD = 1e-3
+# Units whose images lie in directions with a larger cosine than this show much the same.
+_SAME = 0.5
 
 
 class ShowUnits(ImageSetParams):
@@ -51,7 +53,7 @@ class ShowUnits(ImageSetParams):
         None,
         min_length=1,
         max_length=MAX_UNITS,
-        description=f"Units to show, 0 to {LAST_UNIT}; the most selective if unset.",
+        description=f"Units to show, 0 to {LAST_UNIT}; those whose images are most alike if unset.",
     )
     count: int = Field(5, ge=1, le=MAX_UNITS, description="How many units, where `units` is not set.")
     top: int = Field(5, ge=1, le=12, description="Images of each unit.")
@@ -101,7 +103,7 @@ class ShowUnitsWork(ImageSetWork):
             units = choose_units(pooled, params.count, top)
         else:
             units = params.units
-        scores = selectivity(pooled, top)
+        alike, _ = coherence(pooled, top)
         rows, entries = [], []
         for unit in units:
             best = strongest(pooled[:, unit], top)
@@ -115,7 +117,7 @@ class ShowUnitsWork(ImageSetWork):
             entries.append(
                 {
                     "unit": unit,
-                    "selectivity": round(float(scores[unit]), 3),
+                    "coherence": round(float(alike[unit]), 3),
                     "mean": round(float(pooled[:, unit].mean()), 4),
                     "images": shown,
                 }
@@ -148,25 +150,36 @@ class ShowUnitsWork(ImageSetWork):
         return list(self.client.call(self._stub.Activations, request, timeout_s=CALL_TIMEOUT_S).results)
 
 
-def selectivity(pooled: NDArray[np.float32], top: int) -> NDArray[np.float64]:
-    """How far the mean of a unit's strongest answers is above its mean answer, in standard deviations.
+def coherence(pooled: NDArray[np.float32], top: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """How alike the strongest images of each unit are to the network.
+
+    Images are compared by the cosine of what all units answer to them, each unit centred and divided by
+    its spread. (How far a unit's strongest answers are above its others would be no good measure: it
+    picks units that hardly ever answer, and then to anything.)
 
     Args:
         pooled: (N, U) answers of U units to N images.
-        top: How many of the strongest count.
+        top: Images of each unit, at most N.
 
     Returns:
-        (U,), 0 for units that answer the same to all images or hardly at all.
+        (U,) mean cosine of two of the unit's strongest images, 0 for one image alone; and (U, U) the
+        direction in which they lie, of length one.
     """
-    values = pooled.astype(np.float64)
-    mean, spread = values.mean(axis=0), values.std(axis=0)
-    best = -np.sort(-values, axis=0)[:top].mean(axis=0)
-    awake = (spread > 1e-6) & (mean > _LEAST_MEAN)
-    return np.where(awake, (best - mean) / np.maximum(spread, 1e-6), 0.0)
+    profiles = pooled - pooled.mean(axis=0)
+    profiles /= pooled.std(axis=0) + np.float32(_LEAST_SPREAD)
+    profiles /= np.maximum(np.linalg.norm(profiles, axis=1, keepdims=True), 1e-9)
+    # Unit by unit: sorting all at once would take several times the memory of the answers.
+    order = np.array([strongest(answers, top) for answers in pooled.T]).T  # (top, U)
+    sums = np.zeros((pooled.shape[1], pooled.shape[1]), dtype=np.float32)
+    for images in order:
+        sums += profiles[images]
+    lengths = np.linalg.norm(sums.astype(np.float64), axis=1)
+    alike = (lengths**2 - top) / (top * (top - 1)) if top > 1 else np.zeros(len(lengths))
+    return alike, (sums / np.maximum(lengths, 1e-9)[:, None]).astype(np.float32)
 
 
 def choose_units(pooled: NDArray[np.float32], count: int, top: int) -> list[int]:
-    """The most selective units, passing over those that show mostly what one before them shows.
+    """The units whose strongest images are most alike, passing over those that show what one before shows.
 
     Args:
         pooled: (N, U).
@@ -174,16 +187,18 @@ def choose_units(pooled: NDArray[np.float32], count: int, top: int) -> list[int]
         top: Images of each.
 
     Returns:
-        At most ``count`` units, most selective first; two of them share less than half of their images.
+        At most ``count`` units, the most coherent first; no two share an image or lie in much the same
+        direction.
     """
-    order = np.argsort(-selectivity(pooled, top), kind="stable")
+    alike, directions = coherence(pooled, top)
     chosen: list[int] = []
-    seen: list[set[int]] = []
-    for unit in order.tolist():
+    seen: set[int] = set()
+    for unit in np.argsort(-alike, kind="stable").tolist():
         images = set(strongest(pooled[:, unit], top))
-        if all(2 * len(images & others) < max(2, top) for others in seen):
-            chosen.append(unit)
-            seen.append(images)
+        if images & seen or any(directions[unit] @ directions[other] > _SAME for other in chosen):
+            continue
+        chosen.append(unit)
+        seen |= images
         if len(chosen) == count:
             break
     return chosen

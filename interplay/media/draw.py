@@ -1,4 +1,4 @@
-"""Pictures for people: regions with labels on a photo, and sheets of captioned thumbnails."""
+"""Pictures for people: regions with labels on a photo, sheets of thumbnails, words on plates."""
 
 from __future__ import annotations
 

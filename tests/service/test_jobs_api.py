@@ -90,7 +90,7 @@ def test_idempotency_key_replays(setup: Setup) -> None:
 @pytest.mark.parametrize(
     "body, status, told",
     [
-        ({"kind": "nope", "params": {}}, 422, "known: augment_dataset, build_index, filter_text_images"),
+        ({"kind": "nope", "params": {}}, 422, "known: augment_dataset, build_index, compare_distances"),
         ({"params": PARAMS}, 422, "kind"),
         ({"kind": "filter_text_images"}, 422, "params.input"),
         ({**BODY, "extra": 1}, 422, "extra"),
@@ -249,9 +249,13 @@ def test_job_kinds_tell_their_schema(setup: Setup) -> None:
         "filter_text_images": ["text_detection"],
         "augment_dataset": ["style_transfer"],
         "build_index": ["embedding"],
+        "map_embedding": ["embedding"],
+        "compare_distances": ["embedding"],
+        "show_units": ["embedding"],
+        "deep_dream": ["embedding"],
     }
     for kind in kinds:
-        assert set(kind["params_schema"]["required"]) >= {"input", "output"}
+        assert set(kind["params_schema"]["required"]) & {"input", "image"}
         accepted = setup.client.post("/v1/jobs", json={"kind": kind["name"], "params": kind["example"]})
         assert accepted.status_code == 202
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from interplay.media.draw import contact_sheet, draw_regions
+from interplay.media.draw import contact_sheet, draw_regions, unit_sheet, word_plate
 
 GREY = np.full((200, 300, 3), 128, np.uint8)
 BOX = [(100.0, 80.0), (200.0, 80.0), (200.0, 120.0), (100.0, 120.0)]
@@ -114,3 +114,29 @@ def test_long_captions_are_cut_to_their_cell() -> None:
 def test_a_sheet_needs_images_captions_and_columns(images: list, captions: list[str], columns: int) -> None:
     with pytest.raises(ValueError, match="images"):
         contact_sheet(images, captions, columns)
+
+
+def test_a_word_gets_a_plate_as_wide_as_it_is() -> None:
+    short, long = word_plate("dog", 75), word_plate("skateboard", 75)
+    assert short.shape[1] < long.shape[1] and short.shape[0] < 75
+    assert (short[0] == 0).all() and (short[:, -1] == 0).all()  # a rim all around
+    assert word_plate("dog", 150).shape[0] > 1.5 * short.shape[0]
+    inner = long[4:-4, 4:-4].astype(int)
+    assert (inner.sum(axis=2) < 120).mean() > 0.05 and inner[0, 0].tolist() == [255, 225, 60]
+
+
+def test_under_each_photo_all_but_its_region_is_dimmed() -> None:
+    photo = np.full((90, 60, 3), 200, np.uint8)
+    region = np.zeros((90, 60), bool)
+    region[:, :30] = True
+    sheet = unit_sheet(
+        [("unit 3", [(photo, region), (photo, ~region)]), ("unit 4", [(photo, region)])], cell=40
+    )
+    assert sheet.shape == (2 * (22 + 2 * 42 + 12), 2 * 46 + 6, 3)
+    assert (sheet[22:62, 6:46] == 200).all()
+    below = sheet[64:104, 6:46].astype(int)
+    assert (below[:, :18] == 200).all() and (below[:, 22:] == 40).all()
+    assert (sheet[64:104, 52:70] == 40).all()
+    assert (sheet[118 + 22 : 118 + 62, 52:92] == 255).all()  # the second row has one photo
+    with pytest.raises(ValueError, match="no rows"):
+        unit_sheet([])

@@ -88,7 +88,7 @@ def test_input_is_normalised_as_the_manifest_says(embedder: ImageEmbedder) -> No
     x = (picture / 255.0 - np.array(norm.mean)) / np.array(norm.std)
     tensor = torch.from_numpy(x.astype(np.float32)).permute(2, 0, 1)[None]
     with torch.inference_mode():
-        expected = embedder._model.backbone(tensor).numpy()[0]
+        expected = embedder.model.backbone(tensor).numpy()[0]
     np.testing.assert_allclose(embedder.predict([picture])[0].features, expected, atol=1e-3)
 
 
