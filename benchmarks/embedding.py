@@ -7,7 +7,8 @@ Photos are those of ``coco_captions/images`` (about 320 pixels a side). "direct"
 one thread a core and embeds them in batches; "decoded" has them decoded before the clock starts. The job is
 sent to the gateway and read back from it: it reads the same files, and adds what an index needs beside the
 vector: difference hashes, entries in the index, checkpoints, and thumbnails unless it is told to make none.
-Direct batches and jobs take turns. The ratio is the job's photos a second to those of "direct".
+"direct, hashes and thumbnails" makes these two as well, and keeps them in memory. Direct batches and jobs
+take turns. The ratio is the photos a second to those of "direct".
 """
 
 from __future__ import annotations
@@ -27,13 +28,16 @@ import httpx
 
 from benchmarks.report import machine, print_table, write
 from benchmarks.stack import running_system
-from interplay.media.images import decode
+from interplay.media.fingerprint import fingerprint
+from interplay.media.images import decode, encode_thumbnail
 from interplay.predictors.embedding.image import ImageEmbedder
 from interplay.settings import REPOSITORY_ROOT, available_cores
 from interplay.store import resolve
+from interplay.types import Image
 from training.text_detection.paths import data_dir
 
 _READY_S = 600.0
+_THUMBNAIL_PX = 256
 
 
 def load_embedder() -> ImageEmbedder:
@@ -44,19 +48,25 @@ def load_embedder() -> ImageEmbedder:
     return ImageEmbedder.load(head, backbone, threads=available_cores())
 
 
-def direct(embedder: ImageEmbedder, files: list[Path], size: int, *, decoded: bool) -> float:
-    """Photos a second in batches, with or without reading and decoding them."""
+def direct(embedder: ImageEmbedder, files: list[Path], size: int, prepare: Callable[[Path], Any]) -> float:
+    """Photos a second in batches; ``prepare`` gives a photo and whatever is made beside it."""
     with ThreadPoolExecutor(available_cores()) as pool:
-
-        def load(paths: list[Path]) -> list[Any]:
-            return list(pool.map(lambda path: decode(path.read_bytes()), paths))
-
-        batches = [files[start : start + size] for start in range(0, len(files), size)]
-        ready = [load(batch) for batch in batches] if decoded else []
         started = perf_counter()
-        for number, batch in enumerate(batches):
-            embedder.predict_batch(ready[number] if decoded else load(batch))
+        for start in range(0, len(files), size):
+            made = list(pool.map(prepare, files[start : start + size]))
+            embedder.predict_batch([photo for photo, *_ in made])
         return len(files) / (perf_counter() - started)
+
+
+def read(path: Path) -> tuple[Image]:
+    """The photo."""
+    return (decode(path.read_bytes()),)
+
+
+def read_all(path: Path) -> tuple[Image, int, bytes]:
+    """The photo, its difference hash and its thumbnail."""
+    (photo,) = read(path)
+    return photo, fingerprint(photo), encode_thumbnail(photo, _THUMBNAIL_PX)
 
 
 def job(client: httpx.Client, name: str, thumbnail_px: int, expected: int) -> float:
@@ -69,7 +79,7 @@ def job(client: httpx.Client, name: str, thumbnail_px: int, expected: int) -> fl
     while (body := client.get(path).raise_for_status().json())["state"] in ("queued", "running"):
         if perf_counter() - started > _READY_S:
             raise RuntimeError(f"the job is not done after {_READY_S:.0f} s")
-        sleep(0.1)
+        sleep(0.25)
     seconds = perf_counter() - started
     if body["state"] != "succeeded":
         raise RuntimeError(f"the job ended as {body['state']}: {body['error']}")
@@ -82,6 +92,7 @@ def job(client: httpx.Client, name: str, thumbnail_px: int, expected: int) -> fl
 def measure(files: list[Path], rounds: int, size: int) -> list[dict[str, Any]]:
     """Medians of all, measured in turn."""
     embedder = load_embedder()
+    decoded = {file: read(file) for file in files}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "photos"
         folder.mkdir()
@@ -92,9 +103,10 @@ def measure(files: list[Path], rounds: int, size: int) -> list[dict[str, Any]]:
             httpx.Client(base_url=url, timeout=60) as client,
         ):
             what: dict[str, Callable[[str], float]] = {
-                "direct, decoded": lambda _: direct(embedder, files, size, decoded=True),
-                "direct": lambda _: direct(embedder, files, size, decoded=False),
-                "job": lambda name: job(client, f"job{name}", 256, len(files)),
+                "direct, decoded": lambda _: direct(embedder, files, size, decoded.__getitem__),
+                "direct": lambda _: direct(embedder, files, size, read),
+                "direct, hashes and thumbnails": lambda _: direct(embedder, files, size, read_all),
+                "job": lambda name: job(client, f"job{name}", _THUMBNAIL_PX, len(files)),
                 "job without thumbnails": lambda name: job(client, f"bare{name}", 0, len(files)),
             }
             seen: dict[str, list[float]] = {name: [] for name in what}
