@@ -1,9 +1,9 @@
 """When a search compares all and when it walks the graph.
 
-HNSW under a filter misses results silently: of 200,000 entries it found 5 % of the ten best within a circle
-of 3 %, and 27 % within one of 10 %. So the graph is never walked under a filter. Where a filter lets much
-through, the best of all are taken from the graph, and those that pass are the answer if they are enough;
-otherwise everything that passes is compared. The graph has int8 vectors; its best are compared again in full.
+HNSW under a filter misses results silently, most of them where the filter lets a few per cent through. So the
+graph is never walked under a filter. Where a filter lets much through, the best of all are taken from the
+graph, and those that pass are the answer if they are enough; otherwise everything that passes is compared.
+The graph has int8 vectors; its best are compared again in full.
 
 The numbers were chosen with ``python -m benchmarks.index --seed 0``. Words as queries decide: they lie off
 the photos, and a graph finds less for them than for photos. docs/embedding.md has figures of another seed.

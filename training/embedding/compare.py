@@ -66,7 +66,7 @@ def main() -> None:
     lines = ["| text model | loss | noise | all | one word | two words |", "|---|---|---|---|---|---|"]
     for name, loss, noise in product(args.models, args.losses, args.noise):
         tuned = "-tuned" if args.tune_words else ""
-        folder = args.out / f"{name}-{loss}-{noise:g}-{args.hidden}{tuned}-seed{args.seed}"
+        folder = args.out / f"{args.train_part}-{name}-{loss}-{noise:g}-{args.hidden}{tuned}-seed{args.seed}"
         file = folder / f"{args.part}.json"
         if not file.is_file():
             options = HeadTaskOptions(loss=loss, noise=noise, hidden=args.hidden, tune_words=args.tune_words)
@@ -84,7 +84,7 @@ def main() -> None:
         cells = " | ".join(cell(result[group]) for group in ("all", "single", "two"))
         lines.append(f"| {name}{tuned} | {loss} | {noise:.0%} | {cells} |")
         print(lines[-1], flush=True)
-    (args.out / f"table-{args.part}.md").write_text("\n".join(lines) + "\n")
+    (args.out / f"table-{args.train_part}-{args.part}.md").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ from training.datasets.captions import CaptionedImage
 from training.embedding.data import load_part
 from training.embedding.export import export_embedding, training_record
 from training.embedding.features import SIDE, set_digest
-from training.embedding.task import to_unit_range
+from training.embedding.task import Shuffled, to_unit_range
 from training.embedding.text.train import SavedText, load_text
 from training.embedding.train import SearchSet, calibrate, prepare
 from training.engine import EngineConfig, train
@@ -88,17 +88,14 @@ class PhotoSet(Dataset):
     def __init__(self, items: Sequence[CaptionedImage], targets: np.ndarray, seed: int) -> None:
         self._items, self._targets, self._seed = items, targets, seed
         self._photos = np.array([number for number, item in enumerate(items) for _ in item.captions])
-        self._epoch = -1, np.zeros(0, np.int64)
+        self._order = Shuffled(len(self._photos), seed)
 
     def __len__(self) -> int:
         return 2**62
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         """ "photo", (3, 224, 224) normalised RGB, and "target", (D,)."""
-        epoch, place = divmod(index, len(self._photos))
-        if self._epoch[0] != epoch:
-            self._epoch = epoch, np.random.default_rng((self._seed, epoch)).permutation(len(self._photos))
-        caption = self._epoch[1][place]
+        caption = self._order[index]
         rng = np.random.default_rng((self._seed, index))
         photo = fit(decode(self._items[self._photos[caption]].content()), SCALED_SIDE)
         top, left = rng.integers(SCALED_SIDE - SIDE + 1, size=2)

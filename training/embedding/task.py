@@ -138,6 +138,25 @@ def to_unit_range(vectors: np.ndarray) -> np.ndarray:
     return np.asarray(shifted / np.maximum(shifted.max(1, keepdims=True), 1e-12), np.float32)
 
 
+class Shuffled:
+    """The numbers below a count in endless random order, each once an epoch; place i is a function of i.
+
+    Args:
+        count: positive.
+        seed: of the order.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._count, self._seed = count, seed
+        self._epoch = -1, np.zeros(0, np.int64)
+
+    def __getitem__(self, index: int) -> int:
+        epoch, place = divmod(index, self._count)
+        if self._epoch[0] != epoch:
+            self._epoch = epoch, np.random.default_rng((self._seed, epoch)).permutation(self._count)
+        return int(self._epoch[1][place])
+
+
 class FeatureSet(Dataset):
     """Endless shuffled photos and captions; item i is a function of i.
 
@@ -153,16 +172,13 @@ class FeatureSet(Dataset):
         self._rows = np.full((len(captions), LONGEST_CAPTION), padding, np.int64)
         for number, rows in enumerate(captions):
             self._rows[number, : len(rows)] = rows[:LONGEST_CAPTION]
-        self._epoch = -1, np.zeros(0, np.int64)
+        self._order = Shuffled(len(captions), seed)
 
     def __len__(self) -> int:
         return 2**62
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        epoch, place = divmod(index, len(self._rows))
-        if self._epoch[0] != epoch:
-            self._epoch = epoch, np.random.default_rng((self._seed, epoch)).permutation(len(self._rows))
-        number = self._epoch[1][place]
+        number = self._order[index]
         views = self._pairs.features[self._pairs.photos[number]]
         rng = np.random.default_rng((self._seed, index))
         view = views[rng.integers(len(views))].astype(np.float32)
