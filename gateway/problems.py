@@ -24,6 +24,7 @@ from interplay.errors import (
     NotFound,
     PayloadTooLarge,
     UnsupportedMedia,
+    fault_message,
 )
 from interplay.telemetry.context import get_request_id
 from interplay.telemetry.logging import get_logger
@@ -38,7 +39,6 @@ _BY_STATUS: dict[int, type[InterplayError]] = {
     422: InvalidParameter,
 }
 _MAX_FIELD_ERRORS = 20
-_MAX_SHOWN_VALUE = 60
 
 
 class RefusedBody(HTTPException):
@@ -139,13 +139,7 @@ def _field_error(fault: Mapping[str, Any]) -> dict[str, str]:
     location = [str(part) for part in fault["loc"]]
     if len(location) > 1 and location[0] in ("body", "query", "path", "header"):
         location = location[1:]
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    if fault["type"] == "extra_forbidden":
-        message = "unknown field"
-    elif fault["type"] != "missing" and isinstance(value := fault.get("input"), str | int | float | bool):
-        shown = repr(value)
-        message += f", got {shown if len(shown) <= _MAX_SHOWN_VALUE else shown[:_MAX_SHOWN_VALUE] + '…'}"
-    return {"field": ".".join(location) or "body", "message": message}
+    return {"field": ".".join(location) or "body", "message": fault_message(fault)}
 
 
 def _http_exception_response(exception: HTTPException, request: Request) -> Response:

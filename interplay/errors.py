@@ -31,7 +31,9 @@ show to a client. Retry rules follow AIP-194: callers retry ``UNAVAILABLE`` alon
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 ERROR_DOMAIN = "interplay"
 
@@ -254,3 +256,17 @@ def error_from_reason(
     row = ROW_BY_REASON.get(reason)
     error_type = row.type if row else InternalError
     return error_type(message, field=field, retry_after_s=retry_after_s, metadata=metadata)
+
+
+_MAX_SHOWN_VALUE = 60
+
+
+def fault_message(fault: Mapping[str, Any]) -> str:
+    """What is wrong with one field, and its value: of a row of pydantic's ``ValidationError.errors()``."""
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        return "unknown field"
+    if fault["type"] != "missing" and isinstance(value := fault.get("input"), str | int | float | bool):
+        shown = repr(value)
+        message += f", got {shown if len(shown) <= _MAX_SHOWN_VALUE else shown[:_MAX_SHOWN_VALUE] + '…'}"
+    return message

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from interplay.capabilities import get_capability
 from interplay.datasets import Datasets
-from interplay.errors import InvalidParameter
+from interplay.errors import InvalidParameter, fault_message
 from interplay.rpc.clients import SyncModelServerClient
 
 
@@ -150,6 +150,9 @@ class JobKind:
         try:
             return self.params.model_validate(params)
         except ValidationError as error:
-            problems = [(".".join(str(p) for p in ("params", *e["loc"])), e["msg"]) for e in error.errors()]
+            problems = [
+                (".".join(str(p) for p in ("params", *fault["loc"])), fault_message(fault))
+                for fault in error.errors()
+            ]
             message = "; ".join(f"{where}: {what}" for where, what in problems[:5])
             raise InvalidParameter(message, field=problems[0][0]) from error

@@ -90,6 +90,7 @@ def test_idempotency_key_replays(setup: Setup) -> None:
 @pytest.mark.parametrize(
     "body, status, told",
     [
+        ({"kind": "deep_dream", "params": {"image": "a", "octaves": 99}}, 422, "or equal to 8, got 99"),
         ({"kind": "nope", "params": {}}, 422, "known: augment_dataset, build_index, compare_distances"),
         ({"params": PARAMS}, 422, "kind"),
         ({"kind": "filter_text_images"}, 422, "params.input"),
