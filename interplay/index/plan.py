@@ -29,7 +29,8 @@ class SearchPlan:
         m: Edges of a node.
         ef_construct: Candidates while building. Half of it builds twice as fast and finds 1 % less for words.
         scan: Entries that are all compared, even if the graph could be walked: about as fast.
-        ef: Candidates of a graph search, at least.
+        ef: Candidates of a graph search, at least, of up to ``ef_entries`` entries.
+        ef_entries: Beyond these, ``ef`` grows with the root of their number: else a graph finds less of more.
         oversampling: How many times ``limit`` candidates of the int8 vectors are compared again with the
             full ones.
         depth: How many of the best are taken from the graph to be filtered: from, and up to.
@@ -39,12 +40,14 @@ class SearchPlan:
     ef_construct: int = 512
     scan: int = 20_000
     ef: int = 768
+    ef_entries: int = 200_000
     oversampling: float = 2.0
     depth: tuple[int, int] = (256, 2048)
 
-    def candidates(self, limit: int) -> int:
-        """Candidates of a graph search for ``limit`` results."""
-        return max(self.ef, 2 * limit)
+    def candidates(self, limit: int, total: int) -> int:
+        """Candidates of a graph search for ``limit`` results of ``total`` entries."""
+        grown = self.ef * max(1.0, total / self.ef_entries) ** 0.5
+        return max(round(grown), 2 * limit)
 
     def filtered_depth(self, limit: int) -> int:
         """How many of the best of all are filtered to find ``limit`` that pass."""
@@ -102,13 +105,13 @@ def find(
     """The best entries that pass a filter, by the plan above."""
     total, last = index.count(), limit + offset
     if wanted.empty:
-        ef = None if total <= plan.scan else plan.candidates(last)
+        ef = None if total <= plan.scan else plan.candidates(last, total)
         hits = index.nearest(vector, limit, offset=offset, wanted=wanted, ef=ef)
         return Hits(tuple(hits), ef is None, total)
     counted: int | None = None
     if plan.pays(index.estimate(wanted), last, total):
         depth = plan.filtered_depth(last)
-        best = index.nearest_points(vector, depth, plan.candidates(depth))
+        best = index.nearest_points(vector, depth, plan.candidates(depth, total))
         hits = index.nearest(vector, last, wanted=wanted, among=best, ef=None)
         if len(hits) == last:
             return Hits(tuple(hits[offset:]), False, None)
