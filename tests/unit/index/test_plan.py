@@ -127,3 +127,10 @@ def test_pages_of_a_filtered_search_follow_one_another(index: VectorIndex, large
         hit.entry.id for at in (0, 10, 20) for hit in index.search(query, 10, offset=at, wanted=wanted).hits
     ]
     assert len(set(whole)) == 30 and len(set(whole) & set(pages)) >= 29
+
+
+def test_more_candidates_are_looked_at_in_a_large_index() -> None:
+    plan = SearchPlan(ef=768, ef_entries=200_000)
+    assert plan.candidates(10, 30_000) == plan.candidates(10, 200_000) == 768
+    assert plan.candidates(10, 800_000) == 2 * 768
+    assert plan.candidates(1000, 30_000) == 2000
