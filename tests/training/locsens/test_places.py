@@ -8,7 +8,12 @@ from training.locsens.places import check_places, normalise, sample_near
 
 def test_degrees_to_unit_range() -> None:
     corners = np.array([[-90, -180], [90, 180], [0, 0], [41.38, 2.17]])
-    assert normalise(corners).tolist() == [[0, 0], [1, 1], [0.5, 0.5], pytest.approx([0.72989, 0.50603], abs=1e-5)]
+    assert normalise(corners).tolist() == [
+        [0, 0],
+        [1, 1],
+        [0.5, 0.5],
+        pytest.approx([0.72989, 0.50603], abs=1e-5),
+    ]
 
 
 def test_no_noise_changes_nothing() -> None:
@@ -27,7 +32,9 @@ def test_all_stay_on_the_globe(sigma: float) -> None:
 def test_the_spread_is_as_asked() -> None:
     places = np.full((20000, 2), 0.5)
     near = sample_near(places, 0.05, np.random.default_rng(2))
-    assert near.std(0) == pytest.approx([0.05, 0.05], rel=0.03) and near.mean(0) == pytest.approx([0.5, 0.5], abs=2e-3)
+    assert near.std(0) == pytest.approx([0.05, 0.05], rel=0.03) and near.mean(0) == pytest.approx(
+        [0.5, 0.5], abs=2e-3
+    )
 
 
 def test_longitude_wraps_and_latitude_goes_over_the_pole() -> None:
