@@ -1,4 +1,4 @@
-"""A dataset whose items are whole batches: drawing thousands of numbers at once takes as long as drawing one."""
+"""A dataset whose items are whole batches: drawing thousands of numbers at once takes no longer than one."""
 
 from collections.abc import Mapping
 from typing import Protocol

@@ -30,8 +30,8 @@ def normalise(places: np.ndarray) -> np.ndarray:
 def sample_near(normalised: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
     """Places with normal noise of a standard deviation on each normalised axis.
 
-    Longitude wraps around, as it does on the globe. The thesis's code lets latitude wrap, too, so that a place
-    near one pole can come out at the other; here one that is carried over a pole comes down on the other
+    Longitude wraps around, as it does on the globe. The thesis's code lets latitude wrap, too, so that a
+    place near one pole can come out at the other; here one that is carried over a pole comes down on the other
     side of it, half a turn away in longitude.
 
     Args:

@@ -1,8 +1,8 @@
 """The thesis's evaluation of retrieval and tagging with places (5.4.2 to 5.4.4; facts 8.6).
 
 Retrieval: a query is a tag and a place; an image is right when it has the tag and lies within a threshold of
-the place. Precision at 10 is always divided by 10. Queries are one random tag of each test image at its place;
-those whose tag fewer than 10 test images have are left out, and equal ones count once.
+the place. Precision at 10 is always divided by 10. Queries are one random tag of each test image, at its
+place; those whose tag fewer than 10 test images have are left out, and equal ones count once.
 
 The thesis ranks the image that a query was made of, too, and counts it. Here this is a switch: without it the
 images that a query was made of are in no ranking (`own=False`, the default).
@@ -98,8 +98,12 @@ def make_queries(photos: TaggedPlaces, seed: int = 0, least: int = TOP) -> list[
             continue
         tag = int(tags[rng.integers(len(tags))])
         if tag in common:
-            made.setdefault((tag, *map(float, photos.places[image])), []).append(image)
-    return [Query(tag, np.array(place), tuple(images)) for (tag, *place), images in made.items()]
+            latitude, longitude = map(float, photos.places[image])
+            made.setdefault((tag, latitude, longitude), []).append(image)
+    return [
+        Query(tag, np.array([latitude, longitude]), tuple(images))
+        for (tag, latitude, longitude), images in made.items()
+    ]
 
 
 def retrieval_precision(
@@ -206,7 +210,7 @@ def tagging_scores(photos: TaggedPlaces, best: np.ndarray) -> TaggingScores:
     predicted = np.intersect1d(best[told], there)
     rightly = np.unique(best[told][right])
     return TaggingScores(
-        right[:, 0], right.any(1), len(predicted) / len(there), len(rightly) / len(there)
+        right[:, 0], np.asarray(right.any(1)), len(predicted) / len(there), len(rightly) / len(there)
     )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Training LocSens, the scorer of image, tag and place (thesis 5.3.2; facts 8.5).
 
-A positive triplet is an image, one of its tags and its place. Negatives keep the place: for retrieval each has
-another image, one without the tag; for tagging each has another image or another tag, by the toss of a coin.
+A positive triplet is an image, one of its tags and its place. Negatives keep the place: for retrieval each
+has another image, one without the tag; for tagging each has another image or another tag, by the toss of a
+coin.
 What the network is told of places is a schedule of stages, by which the thesis's variants differ:
 
     zeroed     places are silenced throughout
