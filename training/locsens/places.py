@@ -31,8 +31,8 @@ def sample_near(normalised: np.ndarray, sigma: float, rng: np.random.Generator) 
     """Places with normal noise of a standard deviation on each normalised axis.
 
     Longitude wraps around, as it does on the globe. The thesis's code lets latitude wrap, too, so that a
-    place near one pole can come out at the other; here one that is carried over a pole comes down on the other
-    side of it, half a turn away in longitude.
+    place near one pole can come out at the other; here one that is carried over a pole comes down on its
+    other side, half a turn away in longitude.
 
     Args:
         normalised: (N, 2) in [0, 1].

@@ -61,8 +61,9 @@ def test_image_models_learn_their_tags(world: ScorerData, kind: str, tmp_path: P
         return {"at_1": float(np.mean([b in own for b, own in zip(best, world.tags_of, strict=True)]))}
 
     task = ImageTask(
-        ImageTaskOptions(kind, dimension=8, dropout=0.0, batch_size=64, rate=0.02), world.images, world.tags_of,
-        TAGS, digest=world.digest, evaluate=evaluate, word_vectors=words if kind == "her" else None,
+        ImageTaskOptions(kind, dimension=8, dropout=0.0, batch_size=64, rate=0.02), world.images,
+        world.tags_of, TAGS, digest=world.digest, evaluate=evaluate,
+        word_vectors=words if kind == "her" else None,
     )  # fmt: skip
     before = task.evaluate(task.model.eval())["at_1"]
     train(task, config(tmp_path, 120))
