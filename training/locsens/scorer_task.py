@@ -23,7 +23,7 @@ from torch import nn
 
 from interplay.models.locsens import LocSens, LocSensConfig
 from training.locsens.batches import Batches, whole
-from training.locsens.places import normalise, sample_near
+from training.locsens.coordinates import normalise, sample_near
 
 TASKS = ("retrieval", "tagging")
 VARIANTS = ("zeroed", "raw", "dropout", "sampling")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.locsens.places import check_places, normalise, sample_near
+from training.locsens.coordinates import check_places, normalise, sample_near
 
 
 def test_degrees_to_unit_range() -> None:
