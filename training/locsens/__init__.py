@@ -1,0 +1,1 @@
+"""Training of image search and tagging at a place (thesis 5)."""
