@@ -4,7 +4,7 @@
     places     photo id, tab, `woeid:name:type` entries between commas: `read_places`
     split      `id;tag1,tag2,…;country;town;lat;lon;url`, one line a photo: `read_split`, `write_split`
 
-All three are read from plain, gz, bz2 or xz files, local or remote (fsspec). Then the rules of the vocabulary:
+All three are read from plain, gz, bz2 or xz files, local or remote (fsspec). The vocabulary's rules:
 `count_tags`, `build_vocabulary`, `keep_known_tags`.
 
 Metadata is dirty: 100 million rows should not stop at one. What cannot be used is counted by its reason and

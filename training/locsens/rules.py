@@ -96,8 +96,8 @@ def _lakes(at: Surroundings) -> NDArray:
 
 
 def _snow(at: Surroundings) -> NDArray:
-    # Heights are not known, but tundra and subarctic climates below the polar circle are mostly mountains. Dfb is
-    # snowy, too (Vermont, Quebec, Black Forest), but flat as often as not.
+    # Heights are not known, but tundra and subarctic climates south of the polar circle are mostly mountains.
+    # Dfb is snowy, too (Vermont, Quebec, Black Forest), but flat as often as not.
     cold = np.where(
         np.isin(at.climate, HIGH_OR_NORTHERN), 1.0, np.where(np.isin(at.climate, SNOWY), 0.15, 0.0)
     )

@@ -1,8 +1,9 @@
 """Spots: places where many photos are taken, chosen among real photo coordinates.
 
-Photos are not spread evenly: a few spots have most of them. So a world has some four hundred spots; each is a real
-photo coordinate that fits its kind, the likelier the more real photos lie within 25 km of it. Popularity within
-a kind falls with rank as Zipf's law has it.
+Photos are not spread evenly: a few spots have most of them. So a world has some four hundred spots; each is
+a real photo coordinate that fits its kind, drawn evenly, so that spots lie where real photos do. Within a
+kind popularity falls with rank by Zipf's law; the more real photos lie within 25 km of a spot, the higher its
+rank tends to be.
 """
 
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from training.locsens.places import Gazetteer, Surroundings, chord, moved, unit_
 from training.locsens.rules import KINDS, RULES
 
 DENSITY_KM = 25.0
-DENSITY_POWER = 0.3
-ZIPF = 0.9
+ZIPF = 1.0
+RANK_NOISE = 0.8
 AT_LEAST = 2  # spots that a rule finds which allows only certain countries or cities
 
 
@@ -65,14 +66,14 @@ def choose_spots(gazetteer: Gazetteer, coordinates: NDArray, rng: np.random.Gene
     kinds: list[str] = []
     popularity: list[float] = []
     for name, kind in KINDS.items():
-        weights = np.asarray(kind.where(at), float) * near**DENSITY_POWER
+        weights = np.asarray(kind.where(at), float)
         if not weights.any():
             raise ValueError(f"none of the {len(at.latitude)} coordinates suits a spot of kind {name}")
         rows = _draw(weights, kind.spots, rng)
         for rule in RULES:
             rows += _missing(rule.countries, at.country, rule.kinds.get(name, 0.0), weights, rows, rng)
             rows += _missing(rule.cities, cities, rule.kinds.get(name, 0.0), weights, rows, rng)
-        order = np.argsort(-near[rows] * rng.lognormal(0, 0.8, len(rows)))
+        order = np.argsort(-near[rows] * rng.lognormal(0, RANK_NOISE, len(rows)))
         chosen += [rows[place] for place in order]
         kinds += [name] * len(rows)
         popularity += list((1.0 + np.arange(len(rows))) ** -ZIPF)

@@ -1,9 +1,9 @@
 """What users write on a photo: content, place, habits and noise.
 
-A user visits one spot, has a language, and habits that hold for all photos of the visit: which levels of place
-they name, how much they say of content, which words they put on everything. Each photo has a number of tags as
-real posts have; they are drawn without replacement from weighted candidates, so that most of what could be
-said is left out, as users do.
+A user visits one spot, has a language, and habits that hold for all photos of the visit: which levels of
+place they name, how much they say of content, which words they put on everything. Each photo has a number of
+tags as real posts have; they are drawn without replacement from weighted candidates, so that most of what
+could be said is left out, as users do.
 """
 
 import re
@@ -25,27 +25,32 @@ VISITORS = {"en": 0.5, "de": 0.12, "fr": 0.09, "es": 0.1, "it": 0.07, "pt": 0.04
 PHOTOS_A_VISIT = 12
 # How likely a user names a level of place at all, and how strongly such a name is drawn.
 LEVELS = {
-    "city": (0.85, 3.6),
+    "city": (0.85, 4.3),
     "town": (0.5, 2.2),
-    "region": (0.5, 2.0),
-    "country": (0.75, 3.0),
-    "continent": (0.3, 1.4),
+    "region": (0.55, 3.4),
+    "country": (0.8, 5.2),
+    "continent": (0.4, 2.4),
 }
 SILENT_LEVEL = 0.12
 LOCAL_WORDS, NOISE, TAIL = 0.75, 1.5, 0.04
-PEOPLE = frozenset("man men woman women people girl girls boy boys child children kids person".split())
-PHRASES = tuple(
-    """hot dog, teddy bear, stop sign, fire hydrant, polar bear, cell phone, tennis court, big ben, living room,
-    palm tree, palm trees, clock tower, fire truck, steam train, ice cream, school bus, parking meter, traffic light,
-    traffic lights, brown bear, black bear, black cat, rail road, times square, eiffel tower, golden gate,
-    police car, ski lift, street sign, new york, double decker, home plate, stuffed animal, video game,
-    golden retriever, german shepherd, swimming pool, coffee shop, fried rice, french fries, christmas tree""".replace(
-        "\n    ", " "
-    ).split(", ")
-)
+PEOPLE = {
+    "man",
+    "men",
+    "woman",
+    "women",
+    "people",
+    "girl",
+    "girls",
+    "boy",
+    "boys",
+    "child",
+    "children",
+    "kids",
+}
 # Left out of what is drawn from the real vocabulary at large.
 _UNFIT = re.compile(
-    "sex|nude|nudi|naked|porn|fetish|boob|tits|erotic|bdsm|nsfw|breast|penis|butt|slut|nazi|bondage|topless|skirt"
+    "sex|nude|nudi|naked|porn|fetish|boob|tits|erotic|bdsm|nsfw|breast|penis|butt|slut|nazi|bondage|domin"
+    "|topless|skirt"
 )
 
 
@@ -85,6 +90,8 @@ class Tagger:
         self._rank = {word: rank for rank, word in enumerate(words, 1)}
         self._lengths = np.cumsum(lengths) / np.sum(lengths)
         self._nouns = frozenset(word for word in _rows("nouns.txt") if word in self._rank)
+        phrases = {line: line.replace(" ", "") for line in _lines("phrases.txt")}
+        self._phrases = {phrase: tag for phrase, tag in phrases.items() if tag in self._rank}
         self._translations = _translations(self._rank)
         counts = Counter(word for caption in captions for word in set(_words(caption)))
         self._salience = {
@@ -158,7 +165,7 @@ class Tagger:
         weights: dict[str, float] = {}
 
         def add(level: str, tags: Sequence[str], share: float = 1.0) -> None:
-            # The first name is the usual one; others the rarer, the further down they stand in the real vocabulary.
+            # The first name is the usual one; others are the rarer, the further down the real vocabulary.
             for place, tag in enumerate(tags):
                 rank = self._rank[tag]
                 usual = 1.0 if place == 0 else 0.6 * min(1.0, 300 / rank)
@@ -192,10 +199,9 @@ class Tagger:
         found: dict[str, float] = {word: self._salience[word] for word in words if word in self._salience}
         for word in PEOPLE & found.keys():
             found[word] *= 0.4
-        for phrase in PHRASES:
-            joined = phrase.replace(" ", "")
-            if phrase in caption and joined in self._rank:
-                found[joined] = 1.5
+        for phrase, tag in self._phrases.items():
+            if phrase in caption:
+                found[tag] = 1.5
         for word, weight in local_words(caption, str(self._spots.kind[spot]), self._spots.at, spot):
             if word in self._rank:
                 found[word] = max(found.get(word, 0.0), weight * LOCAL_WORDS)
@@ -209,25 +215,28 @@ class Tagger:
         return weighted
 
 
-def _rows(name: str) -> list[str]:
+def _lines(name: str) -> list[str]:
     text = resources.files("training.locsens").joinpath(name).read_text(encoding="utf-8")
-    return [word for line in text.splitlines() if not line.startswith("#") for word in line.split()]
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def _rows(name: str) -> list[str]:
+    return [word for line in _lines(name) for word in line.split()]
 
 
 def _translations(known: Mapping[str, int]) -> dict[str, dict[str, str]]:
-    text = resources.files("training.locsens").joinpath("words.txt").read_text(encoding="utf-8")
+    """Forms of English words in other languages that are in the real vocabulary, by word and language."""
     table = {}
-    for line in text.splitlines():
-        if line and not line.startswith("#"):
-            word, *others = line.split()
-            forms = {}
-            for language, other in zip(LANGUAGES[1:], others, strict=True):
-                form = next(
-                    (form for form in (plain(other), without_accents(plain(other))) if form in known), None
-                )
-                if form is not None:
-                    forms[language] = form
-            table[word] = forms
+    for line in _lines("words.txt"):
+        word, *others = line.split()
+        forms = {}
+        for language, other in zip(LANGUAGES[1:], others, strict=True):
+            form = next(
+                (form for form in (plain(other), without_accents(plain(other))) if form in known), None
+            )
+            if form is not None:
+                forms[language] = form
+        table[word] = forms
     return table
 
 

@@ -2,9 +2,9 @@
 
     python -m training.locsens.world --out WORLD [--seed 0] [--photos N]
 
-No photos with both user tags and coordinates can be had freely, so places and tags are made up for COCO's photos
-from their captions (docs/locsens-world.md). The files have the form of the thesis's own: what is trained
-on them can be trained on splits of YFCC100M unchanged (`training.datasets.yfcc`).
+No photos with both user tags and coordinates can be had freely, so places and tags are made up for COCO's
+photos from their captions (docs/locsens-world.md). The files have the form of the thesis's own: what is
+trained on them can be trained on splits of YFCC100M unchanged (`training.datasets.yfcc`).
 
     train.txt val.txt test.txt   split format; the url is the photo's path within INTERPLAY_DATA_DIR or
                                  INTERPLAY_EXTRA_PHOTOS, see `photo_file`
@@ -35,6 +35,7 @@ from training.datasets.yfcc import (
     write_split,
 )
 from training.embedding.data import load_part
+from training.locsens.picture import descending, draw_world
 from training.locsens.places import Gazetteer
 from training.locsens.profile import length_shares, place_names, read_posts, tag_profile, upper_bounds
 from training.locsens.rules import RULES, spot_weights
@@ -61,8 +62,11 @@ class World:
 
 
 def photo_file(url: str) -> Path:
-    """The file of a photo of a world: `coco_captions/images/1.jpg` in the data folder, `extra/1.jpg` among the
-    40,000 photos.
+    """The file of a photo of a world.
+
+    Args:
+        url: as in the split: `coco_captions/images/1.jpg` is in the data folder, `extra/1.jpg` one of the
+            40,000 photos.
 
     Raises:
         FileNotFoundError: INTERPLAY_EXTRA_PHOTOS is not set, for a photo that needs it.
@@ -83,12 +87,16 @@ def load_photos(data: Path, seed: int, photos: int | None) -> tuple[dict[str, li
         data: data folder.
         seed: decides which are taken.
         photos: so many in all, each split by its share; all by default.
+
+    Raises:
+        ValueError: fewer than 100 photos are asked for.
+        FileNotFoundError: a folder is not what it should be.
     """
     rng = np.random.default_rng([seed, 1])
-    try:
+    if os.environ.get("INTERPLAY_EXTRA_PHOTOS"):
         found = {split: [item for part in PARTS[split] for item in load_part(part, data)] for split in SPLITS}
         source = "COCO: the 40,000-photo set and coco_captions"
-    except FileNotFoundError:
+    else:
         held = load_part("held_out", data)
         held = [held[row] for row in rng.permutation(len(held))]
         found = {"train": held[:1600], "val": held[1600:1800], "test": held[1800:]}
@@ -242,18 +250,23 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=data_dir(), help="data folder (INTERPLAY_DATA_DIR)")
     arguments = parser.parse_args()
     began = time.monotonic()
-    world = make_world(arguments.data, seed=arguments.seed, photos=arguments.photos)
+    try:
+        world = make_world(arguments.data, seed=arguments.seed, photos=arguments.photos)
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(f"error: {error}") from error
     save_world(world, arguments.out)
-    from training.locsens.picture import draw_world
-
-    draw_world(world, arguments.out / "world.png")
+    photos = [photo for split in SPLITS for photo in world.splits[split]]
+    posts = read_posts(arguments.data / "geo" / "flickr_dresden_posts.csv")
+    real = descending(Counter(tag for tags in posts for tag in tags).values())
+    frequencies = {
+        "world (simulated)": descending(count_tags(photos).values()),
+        "real posts of Dresden": real,
+    }
+    draw_world(photos, frequencies, arguments.out / "world.png", seed=arguments.seed)
     bounds = world.report["upper_bounds_test"]
-    print(
-        f"{world.report['photos']}, {len(world.vocabulary)} tags, simulated places and tags, in {time.monotonic() - began:.0f} s"
-    )
-    print(
-        f"best P@10 that can be reached, {bounds['queries']} queries, by distance in km: {bounds['without_own']}"
-    )
+    print(f"{world.report['photos']}, {len(world.vocabulary)} tags; places and tags are simulated")
+    print(f"best P@10 that can be reached, by km ({bounds['queries']} queries): {bounds['with_own']}")
+    print(f"{time.monotonic() - began:.0f} s")
     print(f"written to {arguments.out}")
 
 
