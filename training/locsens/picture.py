@@ -59,7 +59,7 @@ def draw_world(
         )
     world.set(xlim=(-180, 180), ylim=(-58, 80), xticks=[], yticks=[])
     world.set_title(f"Simulated places of COCO photos (seed {seed}), and of photos with some tags")
-    world.legend(loc="lower left", fontsize=8, ncols=3, framealpha=0.9)
+    world.legend(loc="lower left", fontsize=8, ncols=1, framealpha=0.9)
 
     width = 0.9 / len(frequencies)
     edges = np.unique(np.round(np.geomspace(1, RANKS + 1, 22)).astype(int))
