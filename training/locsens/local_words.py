@@ -66,6 +66,12 @@ MOUNTAINS: tuple[tuple[str, float, float, float, float], ...] = (
     ("southernalps", -46, -41, 167, 173),
     ("highlands", 55.8, 59, -7, -2),
 )
+# Every word of this module: none of them is noise anywhere.
+ALL_WORDS = frozenset(
+    [word for _, names in _LOCAL for tags in names.values() for word in tags]
+    + [word for words in OF_KIND.values() for word in words.split()]
+    + [word for name, *_ in (*SEAS, *MOUNTAINS) for word in name.split()]
+)
 
 
 def local_words(caption: str, kind: str, at: Surroundings, row: int) -> Iterator[tuple[str, float]]:

@@ -15,7 +15,7 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-from training.locsens.local_words import local_words
+from training.locsens.local_words import ALL_WORDS, local_words
 from training.locsens.places import LANGUAGES, Gazetteer, plain, without_accents
 from training.locsens.rules import GIRAFFE_LANDS
 from training.locsens.spots import Spots
@@ -101,12 +101,8 @@ class Tagger:
         }
         self._noise = np.array([word for word in _rows("noise.txt") if word in self._rank])
         self._noise_up_to = _up_to([self._rank[word] for word in self._noise], 0.7)
-        taken = (
-            self._nouns
-            | set(self._noise)
-            | gazetteer.all_names
-            | {word for row in self._translations.values() for word in row.values()}
-        )
+        taken = self._nouns | set(self._noise) | gazetteer.all_names | ALL_WORDS
+        taken |= {word for row in self._translations.values() for word in row.values()}
         self._tail = np.array(
             [word for word in words if word not in taken and len(word) > 2 and not _UNFIT.search(word)]
         )
