@@ -92,7 +92,7 @@ def fleiss_kappa(counts: np.ndarray) -> float:
     ratings = table.sum(axis=1)
     if np.any(ratings != ratings[0]):
         raise ValueError(
-            f"every subject needs the same number of ratings; they have {ratings.min():g} to {ratings.max():g}"
+            f"every subject needs as many ratings; they have {ratings.min():g} to {ratings.max():g}"
         )
     n = ratings[0]
     if n < 2:
