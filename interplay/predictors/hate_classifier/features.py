@@ -39,7 +39,7 @@ NUMBERS = (
     "urls",
     "retweet",
 )
-LONGEST = 2000  # characters that sentiment and parts of speech look at: both are slow on long texts
+LONGEST = 500  # characters that sentiment and parts of speech look at: both take quadratic time
 
 
 def word_grams(text: str, shortest: int, longest: int) -> list[str]:

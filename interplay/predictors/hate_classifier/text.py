@@ -32,7 +32,7 @@ _TOKEN = regex.compile(
     rf"""
       (?P<kept> <(?:url|user|hashtag|number|elong|allcaps|repeat|smile|sad|heart)> | {_EMOJI_NAME} )
     | (?P<url> (?:https?://|www\.|(?<![\p{{L}}\p{{N}}])t\.co/)\S* )
-    | (?P<user> (?<![\p{{L}}\p{{N}}_])@[\p{{L}}\p{{N}}_]+ | [\w.+-]++@[\w-]++\.[\w.-]*+ )
+    | (?P<user> (?<![\p{{L}}\p{{N}}_])@[\p{{L}}\p{{N}}_]+ | [\w.+-]{{1,64}}+@[\w-]{{1,63}}+\.[\w.-]*+ )
     | (?P<hashtag> (?<![\p{{L}}\p{{N}}_])\#[\p{{L}}\p{{N}}_\p{{M}}]+ )
     | (?P<heart> <3+ )
     | (?P<smile> [:=;8][-o']?[)\]dDpP](?![\p{{L}}\p{{N}}]) | [(\[][-o']?[:=;](?![\p{{L}}\p{{N}}]) )

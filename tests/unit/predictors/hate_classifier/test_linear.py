@@ -114,6 +114,8 @@ def test_broken_files_are_refused(tmp_path: Path) -> None:
 
 def test_a_block_checks_its_arrays() -> None:
     keys, ones = np.array([1, 2]), np.ones(2, np.float32)
+    ends = np.array([np.iinfo(np.int64).min, np.iinfo(np.int64).max])
+    assert Block(WORDS, ends, ones, ones).score("blarg") == 0
     with pytest.raises(ValueError, match="keys are not ascending"):
         Block(WORDS, keys[::-1].copy(), ones, ones)
     with pytest.raises(ValueError, match="weights is float64"):
