@@ -88,7 +88,7 @@ class LocSens(nn.Module):
             (N,) without bounds.
         """
         modalities = alpha * _unit(self.place(place)), _unit(self.image(image)), _unit(self.tag(tag))
-        return self._rest(self.layers[0](torch.cat(modalities, dim=1)))
+        return self.rest(self.layers[0](torch.cat(modalities, dim=1)))
 
     def place_part(self, place: torch.Tensor, alpha: float = 1.0) -> torch.Tensor:
         """(N, 2) places to (N, W), what they add to the first layer; its bias is in here."""
@@ -107,18 +107,25 @@ class LocSens(nn.Module):
 
     def score(self, image: torch.Tensor, tag: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
         """Scores from the parts, which broadcast: (N, W) or (1, W) each to (N,)."""
-        return self._rest(image + (tag + place))
+        return self.rest(image + (tag + place))
 
     def _part(self, modality: torch.Tensor, number: int) -> torch.Tensor:
         first, width = self.layers[0], self.config.modality
         assert isinstance(first, nn.Linear)
         return F.linear(modality, first.weight[:, number * width : (number + 1) * width])
 
-    def _rest(self, x: torch.Tensor) -> torch.Tensor:
+    def rest(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, W) sums of the three parts to (N,) scores: all that comes after the first layer."""
         x = F.relu(self.norms[0](x))
         for layer, norm in zip(self.layers[1:], self.norms[1:], strict=True):
             x = F.relu(norm(layer(x)))
-        return self.last(x).squeeze(1)
+        y: torch.Tensor = self.last(x)
+        return y.squeeze(1)
+
+    def rest_to(self, dtype: torch.dtype) -> None:
+        """Computes `rest` in another number type; the parts stay as they are."""
+        for module in (*self.norms, *self.layers[1:], self.last):
+            module.to(dtype)
 
 
 def _unit(x: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,180 @@
+"""The methods of thesis Tables 5.1 and 5.2, trained and asked in one way.
+
+Image models learn tags without places; LocSens learns on the vectors of the best of them, MCC. A trained method
+answers two questions: scores of all images for queries, and the ten best tags of every image.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from interplay.models.locsens import LocSens, LocSensConfig
+from interplay.models.tag_head import TagHead
+from interplay.predictors.locsens.scorer import TripletScorer
+from training.checkpoints import latest_checkpoint
+from training.embedding.text.glove import train_glove
+from training.engine import EngineConfig, train
+from training.locsens.data import TaggedPhotos
+from training.locsens.image_task import ImageTask, ImageTaskOptions
+from training.locsens.protocol import TOP, Query
+from training.locsens.scorer_task import ScorerData, ScorerOptions, ScorerTask, Stage
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Images of a part, and tags, in one space; rows of length one.
+
+    Attributes:
+        images: (N, D) float32.
+        tags: (V, D) float32.
+    """
+
+    images: np.ndarray
+    tags: np.ndarray
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Rows brought to length one; rows of zeros stay."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(norms, 1e-12), np.float32)
+
+
+def tag_words(photos: TaggedPhotos, dimension: int, seed: int = 0) -> np.ndarray:
+    """(V, dimension) GloVe vectors of tags, trained on which tags photos have together.
+
+    The thesis takes GloVe vectors of text, which not all tags of a world have.
+    """
+    documents = [own.tolist() for own in photos.tags]
+    return train_glove(documents, len(photos.vocabulary), dimension=dimension, seed=seed)
+
+
+def train_image_model(
+    kind: str,
+    photos: TaggedPhotos,
+    features: np.ndarray,
+    out: Path,
+    *,
+    steps: int,
+    dimension: int,
+    seed: int = 0,
+) -> TagHead:
+    """Trains MLC, MCC or HER, or reads the trained one from the folder."""
+    words = tag_words(photos, dimension, seed) if kind == "her" else None
+    task = ImageTask(
+        ImageTaskOptions(kind, dimension), features, photos.tags, len(photos.vocabulary),
+        digest=photos.digest(), evaluate=lambda _: {}, word_vectors=words, seed=seed,
+    )  # fmt: skip
+    config = EngineConfig(
+        out=out, steps=steps, precision="fp32", ema_decay=0.998, keep=1, seed=seed,
+        evaluate_every=steps, checkpoint_every=steps,
+    )  # fmt: skip
+    checkpoint = train(task, config)
+    task.model.load_state_dict(load_file(checkpoint / "ema.safetensors"))
+    if words is not None:
+        save_file({"words": torch.from_numpy(words)}, out / "words.safetensors")
+    return task.model.eval()
+
+
+def train_scorer(
+    data: ScorerData,
+    config: LocSensConfig,
+    task: str,
+    schedule: Sequence[Stage],
+    out: Path,
+    *,
+    start: Path | None = None,
+    seed: int = 0,
+) -> LocSens:
+    """Trains LocSens by a schedule, or reads the trained one from the folder.
+
+    Args:
+        data: vectors, tags and places.
+        config: shape.
+        task: "retrieval" or "tagging".
+        schedule: what it is told of places.
+        out: folder of the run.
+        start: folder of a run to begin with, of which the averaged weights are taken.
+        seed: of everything random.
+    """
+    trainer = ScorerTask(ScorerOptions(task, tuple(schedule)), config, data, lambda _: {}, seed)
+    if start is not None:
+        checkpoint = latest_checkpoint(start)
+        if checkpoint is None:
+            raise FileNotFoundError(f"{start} has no checkpoint")
+        trainer.model.load_state_dict(load_file(checkpoint / "ema.safetensors"))
+    steps = sum(stage.steps for stage in schedule)
+    engine = EngineConfig(
+        out=out, steps=steps, precision="fp32", ema_decay=0.998, keep=1, seed=seed,
+        evaluate_every=steps, checkpoint_every=min(steps, 500),
+    )  # fmt: skip
+    checkpoint = train(trainer, engine)
+    trainer.model.load_state_dict(load_file(checkpoint / "ema.safetensors"))
+    return trainer.model.eval()
+
+
+@torch.inference_mode()
+def image_vectors(model: TagHead, features: np.ndarray) -> np.ndarray:
+    """(N, D) vectors of images by MCC or HER, not of length one."""
+    return model.vectors(torch.from_numpy(features.astype(np.float32))).numpy()
+
+
+@torch.inference_mode()
+def tag_scores(model: TagHead, features: np.ndarray) -> np.ndarray:
+    """(N, V) scores of all tags by MLC or MCC."""
+    y: np.ndarray = model(torch.from_numpy(features.astype(np.float32))).numpy()
+    return y
+
+
+class ByTag:
+    """A method that knows no places.
+
+    Args:
+        scores: (N, V) of images and tags.
+    """
+
+    def __init__(self, scores: np.ndarray) -> None:
+        self._scores = scores
+
+    def __call__(self, queries: Sequence[Query]) -> np.ndarray:
+        return self._scores[:, [query.tag for query in queries]].T
+
+    def best_tags(self) -> np.ndarray:
+        """(N, 10) tags, best first."""
+        return np.argsort(-self._scores, axis=1, kind="stable")[:, :TOP]
+
+
+class ByScorer:
+    """LocSens.
+
+    Args:
+        scorer: the serving predictor.
+        images: (N, D) vectors of length one.
+        places: (N, 2) degrees, for tagging.
+        silent: whether places are silenced.
+    """
+
+    def __init__(
+        self, scorer: TripletScorer, images: np.ndarray, places: np.ndarray, *, silent: bool = False
+    ) -> None:
+        self._scorer, self._places, self._silent = scorer, places, silent
+        self._parts = scorer.image_parts(images)
+
+    def __call__(self, queries: Sequence[Query]) -> np.ndarray:
+        return np.stack(
+            [
+                self._scorer.score_images(self._parts, [query.tag], None if self._silent else query.place)
+                for query in queries
+            ]
+        )
+
+    def best_tags(self) -> np.ndarray:
+        """(N, 10) tags of every image at its own place, best first."""
+        rows = []
+        for number, place in enumerate(self._places):
+            scores = self._scorer.score_tags(self._parts[[number]], None if self._silent else place)
+            rows.append(np.argsort(-scores, kind="stable")[:TOP])
+        return np.stack(rows)
