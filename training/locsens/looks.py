@@ -1,10 +1,10 @@
 """Looks of spots: photos of one place resemble each other, as real ones do.
 
 Rules put photos where their captions belong, but nothing in a street of Lisbon would look like Lisbon. Real
-photos do tell their place: of photos of YFCC100M PlaNet finds 6 % to within 1 km, 14 % within 25, 22 % within
-200, 36 % within 750 and 56 % within 2,500 km (its authors' YFCC4k figures). So every spot is given the look of
-one photo that fits it, and among the spots that a photo's caption allows those whose look is nearer to the
-photo are likelier. How much likelier is set so that places can be told about as well as there.
+photos do tell their place: of photos of YFCC100M PlaNet finds 6 % to within 1 km, 14 % within 25, 22 %
+within 200, 36 % within 750 and 56 % within 2,500 km (on YFCC4k, as later papers report it). So every spot is
+given the look of one photo that fits it, and among the spots that a photo's caption allows those whose look
+is nearer to the photo are likelier. How much likelier is set so that places can be told about as well.
 """
 
 from collections.abc import Mapping, Sequence

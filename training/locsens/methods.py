@@ -1,7 +1,7 @@
 """The methods of thesis Tables 5.1 and 5.2, trained and asked in one way.
 
-Image models learn tags without places; LocSens learns on the vectors of the best of them, MCC. A trained method
-answers two questions: scores of all images for queries, and the ten best tags of every image.
+Image models learn tags without places; LocSens learns on the vectors of the best of them, MCC. A trained
+method answers two questions: scores of all images for queries, and the ten best tags of every image.
 """
 
 from collections.abc import Sequence
