@@ -29,7 +29,8 @@ import httpx
 from benchmarks.report import machine, print_table, write
 from benchmarks.stack import running_system
 from interplay.media.fingerprint import fingerprint
-from interplay.media.images import decode, encode_thumbnail
+from interplay.media.images import decode
+from interplay.media.thumbnails import encode_thumbnail
 from interplay.predictors.embedding.image import ImageEmbedder
 from interplay.settings import REPOSITORY_ROOT, available_cores
 from interplay.store import resolve

@@ -228,20 +228,6 @@ def encode_jpeg(image: Image, quality: int = 90) -> bytes:
     return buffer.getvalue()
 
 
-def encode_thumbnail(image: Image, side: int) -> bytes:
-    """A small JPEG of a picture.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        side: Longer side in pixels; a smaller picture stays as it is.
-    """
-    small = PillowImage.fromarray(image)
-    small.thumbnail((side, side), PillowImage.Resampling.HAMMING)  # sharp, in half of bicubic's time
-    buffer = io.BytesIO()
-    small.save(buffer, format="JPEG", quality=80)
-    return buffer.getvalue()
-
-
 def encode_picture(image: NDArray[np.uint8], kind: str, quality: int = 92) -> bytes:
     """A picture in one of the kinds that are accepted, too.
 

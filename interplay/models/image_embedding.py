@@ -2,8 +2,8 @@
 
     paper     GoogLeNet with a new last layer and a sigmoid, trained end to end (thesis 4.3, Caffe's
               dropout of 0.4)
-    compact   EfficientNet-Lite0 as ImageNet left it, and a small head that is trained on its 1,280
-              pooled features
+    compact   EfficientNet-Lite0, and a small head on its 1,280 pooled features; training the head alone
+              leaves the backbone as ImageNet left it
 
 Used by `interplay.predictors.embedding` and `training.embedding`. Pure modules: frozen
 configuration in, tensors out.

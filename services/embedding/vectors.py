@@ -9,7 +9,7 @@ import grpc
 
 from interplay.errors import InterplayError
 from interplay.media.fingerprint import fingerprint
-from interplay.media.images import encode_thumbnail
+from interplay.media.thumbnails import encode_thumbnail
 from interplay.predictors.embedding.image import ImageVector
 from interplay.predictors.embedding.text import TextItem, TextVector
 from interplay.rpc.embedding.v1 import embedding_pb2 as pb

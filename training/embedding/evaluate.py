@@ -48,17 +48,30 @@ def query_embedder(words: TextEmbedder) -> Callable[[Sequence[str]], np.ndarray]
     return lambda query: np.sum([words.embed(word).vector for word in query], axis=0)
 
 
-def draw_query(
-    query: Sequence[str], embed: Callable[[Sequence[str]], np.ndarray], images: np.ndarray,
-    items: Sequence[CaptionedImage], relevance: Relevance, count: int = 5,
+def draw_queries(
+    queries: Sequence[str], embed: Callable[[Sequence[str]], np.ndarray], images: np.ndarray,
+    items: Sequence[CaptionedImage], count: int = 5, cell: int = 200,
 ) -> bytes:  # fmt: skip
-    """A sheet (JPEG) of a query's best photos with their cosines; + marks those whose caption agrees."""
-    vector = embed(query)
-    scores = images @ (vector / max(float(np.linalg.norm(vector)), 1e-9))
-    best = np.argsort(-scores, kind="stable")[:count]
-    right = relevance.right(query)
-    captions = [f"{scores[i]:.2f}{' +' if right[i] else ''}" for i in best]
-    return encode_jpeg(contact_sheet([decode(items[i].content()) for i in best], captions, columns=count))
+    """A sheet (JPEG) with a row for each query: its best photos with their cosines.
+
+    Args:
+        queries: words with spaces between them.
+        embed: vector of a query's words.
+        images: (N, D) vectors of the photos.
+        items: the photos; + marks those whose caption has the query's words.
+        count: photos of a query.
+        cell: side of a photo's place in pixels.
+    """
+    relevance = Relevance.of([item.captions for item in items])
+    photos, captions = [], []
+    for query in queries:
+        vector = embed(query.split())
+        scores = images @ (vector / max(float(np.linalg.norm(vector)), 1e-9))
+        best = np.argsort(-scores, kind="stable")[:count]
+        right = relevance.right(query.split())
+        photos += [decode(items[i].content()) for i in best]
+        captions += [f"{scores[i]:.2f}{'+' if right[i] else ''} {query}" for i in best]
+    return encode_jpeg(contact_sheet(photos, captions, columns=count, cell=cell), quality=80)
 
 
 def main() -> None:
@@ -95,8 +108,10 @@ def main() -> None:
     if args.sheets:
         args.sheets.mkdir(parents=True, exist_ok=True)
         for query in (*THESIS_SINGLE, *THESIS_TWO):
-            sheet = draw_query(query.split(), embed, images, items, relevance)
+            sheet = draw_queries([query], embed, images, items)
             (args.sheets / f"{query.replace(' ', '-')}.jpg").write_bytes(sheet)
+        for file, queries in (("all-single.jpg", THESIS_SINGLE), ("all-two.jpg", THESIS_TWO)):
+            (args.sheets / file).write_bytes(draw_queries(queries, embed, images, items, cell=112))
 
 
 if __name__ == "__main__":

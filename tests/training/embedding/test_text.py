@@ -9,7 +9,7 @@ import pytest
 from interplay.predictors.embedding.tokens import tokenize
 from training.embedding.text.corpus import Corpus, load_stop_words
 from training.embedding.text.glove import cooccurrences, train_glove
-from training.embedding.text.models import NAMES, train_all
+from training.embedding.text.models import NAMES, train_all, train_lda
 from training.embedding.text.train import load_text, read_vectors, save_text
 from training.embedding.text.translate import dictionary, read_cldr, read_stamps
 
@@ -87,6 +87,17 @@ def test_all_eight_models_tell_subjects_apart(corpus: Corpus, tmp_path: Path) ->
         unit /= np.linalg.norm(unit, axis=1, keepdims=True)
         scores = unit @ unit.T
         assert min(scores[0, 1], scores[2, 3]) > max(scores[0, 2:].max(), scores[1, 2:].max()), model.name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("topics", [200, 400])
+def test_many_topics_of_short_captions_do_not_vanish(topics: int) -> None:
+    """In gensim's single precision all words get one vector, 1 / topics in each place."""
+    rng = np.random.default_rng(0)
+    words = np.array([[f"{a}{b}" for b in "abcdefgh"] for a in "bcdfghjklmnpqrst"])  # 16 subjects, 8 words
+    captions = [" ".join(rng.choice(words[number % 16], 5)) for number in range(6000)]
+    table = train_lda(Corpus.build(captions, frozenset(), 1), topics).table
+    assert np.ptp(table.vectors, axis=0).max() > 0.2
 
 
 def test_unknown_models_are_named() -> None:

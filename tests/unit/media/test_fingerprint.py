@@ -7,7 +7,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from interplay.media.fingerprint import differing_bits, fingerprint
-from interplay.media.images import decode, encode_jpeg, encode_thumbnail
+from interplay.media.images import decode, encode_jpeg
 from tests.conftest import REPOSITORY_ROOT
 
 
@@ -36,9 +36,3 @@ def test_a_mark_has_64_bits() -> None:
     rising = np.tile(np.arange(0, 255, dtype=np.uint8), (40, 1))[..., None].repeat(3, axis=2)
     assert fingerprint(rising) == 2**64 - 1 and fingerprint(rising[:, ::-1]) == 0
     assert fingerprint(np.full((1, 1, 3), 9, np.uint8)) == 0
-
-
-def test_thumbnails_keep_their_shape(photo: np.ndarray) -> None:
-    height, width = decode(encode_thumbnail(photo, 256)).shape[:2]
-    assert (width, height) == (256, 144)
-    assert decode(encode_thumbnail(photo[:10, :20], 256)).shape == (10, 20, 3)

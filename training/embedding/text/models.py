@@ -62,7 +62,9 @@ def train_lda(corpus: Corpus, topics: int, *, seed: int = 0, passes: int = 1) ->
 
     names = dict(enumerate(stems.words))
     bags = [bag(document) for document in corpus.documents]
-    model = LdaModel(bags, topics, names, chunksize=5000, passes=passes, random_state=seed)
+    # In single precision, gensim's own, the topics of short captions vanish below its epsilon from some
+    # hundred topics on, and all words get one vector.
+    model = LdaModel(bags, topics, names, chunksize=5000, passes=passes, random_state=seed, dtype=np.float64)
     by_topic = model.get_topics()  # (T, V): words given the topic
     share = model.inference(bags)[0].sum(0)  # (T,): how much of the corpus is of each topic
     given_word = (by_topic * share[:, None]).T
