@@ -57,7 +57,8 @@ def load_part(part: str, data: Path | None = None, extra: Path | None = None) ->
     every = _extra_photos(extra)
     if part == "reserve":
         return [item for item in every if item.id in reserved]
-    kept = [item for item in every if item.id not in reserved | {item.id for item in held_out}]
+    never = reserved | {item.id for item in held_out}
+    kept = [item for item in every if item.id not in never]
     kept.sort(key=lambda item: hashlib.sha256(item.id.encode()).digest())
     return kept[:DEV_PHOTOS] if part == "dev" else kept[DEV_PHOTOS:]
 

@@ -1,0 +1,138 @@
+"""Scores how well image, tag and place go together (thesis 5.3.2, Figure 5.1).
+
+    paper     300 numbers a modality, then layers of 2048, 2048, 2048, 1024 and 512
+    compact   128 numbers a modality, then layers of 1024, 128 and 64: most of the work lies in the first
+              layer, whose image part is computed once for every image
+
+The first layer is linear in the three concatenated modalities, so it is the sum of an image's, a tag's and a
+place's part: `image_part`, `tag_part`, `place_part` and `score` give the same as `forward` with less work.
+
+Used by `interplay.predictors.locsens` and `training.locsens`. Pure modules: frozen configuration in,
+tensors out.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+_GROUP_NORM_EPS = 1e-3
+_INIT_STD = 0.01
+
+
+@dataclass(frozen=True)
+class LocSensConfig:
+    """Shape of the network.
+
+    Attributes:
+        image: numbers of an image vector.
+        tag: numbers of a tag vector.
+        modality: numbers that each of the three modalities is mapped to.
+        widths: of the layers after the concatenation.
+        groups: of their group norm; divides every width.
+    """
+
+    image: int = 300
+    tag: int = 300
+    modality: int = 300
+    widths: tuple[int, ...] = (2048, 2048, 2048, 1024, 512)
+    groups: int = 32
+
+    def __post_init__(self) -> None:
+        if not self.widths or any(width % self.groups for width in self.widths):
+            raise ValueError(f"widths must be multiples of {self.groups} groups, not {self.widths}")
+
+
+PAPER = LocSensConfig()
+COMPACT = LocSensConfig(modality=128, widths=(1024, 128, 64))
+
+
+class LocSens(nn.Module):
+    """The triplet scorer.
+
+    Image and tag vectors are of length one; a place is (latitude + 90) / 180, (longitude + 180) / 360, both
+    in [0, 1].
+    """
+
+    def __init__(self, config: LocSensConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.place = nn.Linear(2, config.modality)
+        self.image = nn.Linear(config.image, config.modality)
+        self.tag = nn.Linear(config.tag, config.modality)
+        widths = (3 * config.modality, *config.widths)
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.norms = nn.ModuleList(
+            nn.GroupNorm(config.groups, width, eps=_GROUP_NORM_EPS) for width in config.widths
+        )
+        self.last = nn.Linear(config.widths[-1], 1)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=_INIT_STD)
+                nn.init.zeros_(module.bias)
+
+    def forward(
+        self, image: torch.Tensor, tag: torch.Tensor, place: torch.Tensor, alpha: torch.Tensor | float = 1.0
+    ) -> torch.Tensor:
+        """Scores of triplets; the plain way, as the thesis draws it.
+
+        Args:
+            image: (N, image).
+            tag: (N, tag).
+            place: (N, 2).
+            alpha: what the place's modality is multiplied by, one number or (N, 1): 0 silences it.
+
+        Returns:
+            (N,) without bounds.
+        """
+        modalities = alpha * _unit(self.place(place)), _unit(self.image(image)), _unit(self.tag(tag))
+        return self._rest(self.layers[0](torch.cat(modalities, dim=1)))
+
+    def place_part(self, place: torch.Tensor, alpha: float = 1.0) -> torch.Tensor:
+        """(N, 2) places to (N, W), what they add to the first layer; its bias is in here."""
+        first = self.layers[0]
+        assert isinstance(first, nn.Linear)
+        part = F.linear(_unit(self.place(place)), first.weight[:, : self.config.modality])
+        return alpha * part + first.bias
+
+    def image_part(self, image: torch.Tensor) -> torch.Tensor:
+        """(N, image) vectors to (N, W), what they add to the first layer."""
+        return self._part(_unit(self.image(image)), 1)
+
+    def tag_part(self, tag: torch.Tensor) -> torch.Tensor:
+        """(N, tag) vectors to (N, W), what they add to the first layer."""
+        return self._part(_unit(self.tag(tag)), 2)
+
+    def score(self, image: torch.Tensor, tag: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+        """Scores from the parts, which broadcast: (N, W) or (1, W) each to (N,)."""
+        return self._rest(image + (tag + place))
+
+    def _part(self, modality: torch.Tensor, number: int) -> torch.Tensor:
+        first, width = self.layers[0], self.config.modality
+        assert isinstance(first, nn.Linear)
+        return F.linear(modality, first.weight[:, number * width : (number + 1) * width])
+
+    def _rest(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.norms[0](x))
+        for layer, norm in zip(self.layers[1:], self.norms[1:], strict=True):
+            x = F.relu(norm(layer(x)))
+        return self.last(x).squeeze(1)
+
+
+def _unit(x: torch.Tensor) -> torch.Tensor:
+    """Rectified and of length one; a row that the rectifier left without anything stays zero."""
+    return F.normalize(F.relu(x), dim=1)
+
+
+def build_locsens(config: dict[str, Any]) -> LocSens:
+    """The network of a manifest's configuration, whose keys are `LocSensConfig`'s.
+
+    Raises:
+        ValueError: an unknown key or a value that cannot be.
+    """
+    try:
+        return LocSens(LocSensConfig(**{**config, "widths": tuple(config.get("widths", PAPER.widths))}))
+    except TypeError as error:
+        raise ValueError(f"not the configuration of a LocSens network: {error}") from error

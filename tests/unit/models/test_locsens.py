@@ -1,0 +1,75 @@
+"""The triplet scorer: shapes, what silences a place, and the shared first layer."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from interplay.models.locsens import COMPACT, PAPER, LocSens, LocSensConfig, build_locsens
+
+SMALL = LocSensConfig(image=12, tag=10, modality=8, widths=(64, 32), groups=4)
+
+
+def triplets(config: LocSensConfig, count: int = 9) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(1)
+    image, tag = torch.randn(count, config.image), torch.randn(count, config.tag)
+    return image / image.norm(dim=1, keepdim=True), tag / tag.norm(dim=1, keepdim=True), torch.rand(count, 2)
+
+
+def trained(config: LocSensConfig) -> LocSens:
+    """Weights of a size that lets each modality be seen in the scores."""
+    torch.manual_seed(2)
+    model = LocSens(config).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model
+
+
+def test_the_thesis_counts() -> None:
+    """300 a modality, 900 together, 2048-2048-2048-1024-512-1 (facts 8.4)."""
+    model = LocSens(PAPER)
+    assert [tuple(layer.weight.shape) for layer in model.layers] == [
+        (2048, 900), (2048, 2048), (2048, 2048), (1024, 2048), (512, 1024),
+    ]  # fmt: skip
+    assert {(norm.num_groups, norm.eps) for norm in model.norms} == {(32, 1e-3)}
+    assert model.layers[0].weight.std().item() == pytest.approx(0.01, rel=0.05)
+    assert not model.layers[0].bias.any()
+
+
+@pytest.mark.parametrize("config", [SMALL, COMPACT])
+def test_the_parts_give_the_same_scores(config: LocSensConfig) -> None:
+    model, (image, tag, place) = trained(config), triplets(config)
+    with torch.no_grad():
+        plain = model(image, tag, place)
+        parts = model.score(model.image_part(image), model.tag_part(tag), model.place_part(place))
+        one = model.score(model.image_part(image), model.tag_part(tag[:1]), model.place_part(place[:1]))
+        same = model(image, tag[:1].expand_as(tag), place[:1].expand_as(place))
+    assert plain.shape == (9,)
+    torch.testing.assert_close(parts, plain, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(one, same, atol=1e-4, rtol=1e-4)
+
+
+def test_a_silenced_place_says_nothing() -> None:
+    model, (image, tag, place) = trained(SMALL), triplets(SMALL)
+    with torch.no_grad():
+        here, there = model(image, tag, place), model(image, tag, 1 - place)
+        silent = [model(image, tag, where, 0.0) for where in (place, 1 - place)]
+        half = model(image, tag, place, torch.tensor([[1.0]] * 4 + [[0.0]] * 5))
+    assert not torch.allclose(here, there)
+    assert torch.equal(*silent)
+    torch.testing.assert_close(half[:4], here[:4])
+    torch.testing.assert_close(half[4:], silent[0][4:])
+
+
+def test_a_modality_that_is_rectified_to_nothing_is_finite() -> None:
+    model, (image, tag, place) = trained(SMALL), triplets(SMALL)
+    torch.nn.init.constant_(model.image.bias, -1e3)
+    assert model(image, tag, place).isfinite().all()
+
+
+def test_configurations() -> None:
+    assert build_locsens({"image": 12, "widths": [64], "groups": 4}).config.widths == (64,)
+    with pytest.raises(ValueError, match="multiples of 32 groups"):
+        build_locsens({"widths": [100]})
+    with pytest.raises(ValueError, match="not the configuration"):
+        build_locsens({"width": 3})

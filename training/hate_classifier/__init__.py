@@ -1,0 +1,1 @@
+"""Hate in posts (thesis 6): data, agreement of annotators, metrics, and models of the text."""

@@ -1,0 +1,1 @@
+"""Training of LocSens: location-sensitive tagging and retrieval (thesis chapter 5)."""

@@ -1,0 +1,126 @@
+"""Training image models on tags (thesis 5.3.1): MLC, MCC and HER, on features that were computed once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from interplay.models.tag_head import TagHead, TagHeadConfig
+from training.locsens.batches import Batches, whole
+
+
+@dataclass(frozen=True)
+class ImageTaskOptions:
+    """How an image model is trained.
+
+    Attributes:
+        kind: "mlc", "mcc" or "her".
+        dimension: of image vectors.
+        dropout: part of the features that is dropped.
+        batch_size: images a step.
+        rate: learning rate.
+        positive_weight: of MLC's positives; the thesis's code has 100,001 for all tags in a comment, and
+            reports a training that never settled.
+    """
+
+    kind: str = "mcc"
+    dimension: int = 300
+    dropout: float = 0.2
+    batch_size: int = 256
+    rate: float = 1e-3
+    positive_weight: float = 1.0
+
+
+class ImageTask:
+    """The engine's task of an image model; see `training.engine.Task`.
+
+    Args:
+        options: how it is trained.
+        features: (N, F) of the images.
+        tags: numbers of each image's tags; at least one each.
+        vocabulary: number of tags.
+        word_vectors: (vocabulary, dimension) float32 for "her".
+        digest: of the data.
+        evaluate: scores of a model.
+        seed: of everything random.
+    """
+
+    def __init__(
+        self,
+        options: ImageTaskOptions,
+        features: np.ndarray,
+        tags: Sequence[np.ndarray],
+        vocabulary: int,
+        *,
+        digest: str,
+        evaluate: Callable[[TagHead], dict[str, float]],
+        word_vectors: np.ndarray | None = None,
+        seed: int = 0,
+    ) -> None:
+        if options.kind == "her" and word_vectors is None:
+            raise ValueError("HER regresses word vectors: give them")
+        torch.manual_seed(seed)
+        dimension = word_vectors.shape[1] if word_vectors is not None else options.dimension
+        self.model = TagHead(
+            TagHeadConfig(options.kind, features.shape[1], dimension, vocabulary, options.dropout)
+        )
+        self.dataset = Batches(self, seed)
+        self.batch_size = 1
+        self.options = {**asdict(options), "head": asdict(self.model.config)}
+        self.data_digest = digest
+        self._options, self._evaluate, self._features = options, evaluate, features
+        self._counts = np.array([len(own) for own in tags])
+        self._starts = np.concatenate([[0], np.cumsum(self._counts)[:-1]])
+        self._tags = np.concatenate(tags).astype(np.int64)
+        self._lists, self._vocabulary, self._words = tags, vocabulary, word_vectors
+
+    def batch(self, step: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Features and targets of random images: one of its tags each for MCC, all of them for the others."""
+        images = rng.integers(len(self._counts), size=self._options.batch_size)
+        made = {"features": self._features[images].astype(np.float32)}
+        if self._options.kind == "mcc":
+            pick = (rng.random(len(images)) * self._counts[images]).astype(np.int64)
+            made["target"] = self._tags[self._starts[images] + pick]
+        elif self._options.kind == "mlc":
+            told = np.zeros((len(images), self._vocabulary), np.float32)
+            for row, image in enumerate(images):
+                told[row, self._lists[image]] = 1
+            made["target"] = told
+        else:
+            assert self._words is not None
+            made["target"] = np.stack([self._words[self._lists[image]].sum(0) for image in images])
+        return made
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """See `Task`."""
+        return [{"params": list(self.model.parameters()), "lr": self._options.rate}]
+
+    def set_train(self, model: nn.Module) -> None:
+        """See `Task`."""
+        model.train()
+
+    def loss(
+        self, model: nn.Module, batch: dict[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """See `Task`."""
+        given = whole(batch)
+        answers, target = model(given["features"]), given["target"]
+        if self._options.kind == "mcc":
+            value = F.cross_entropy(answers, target)
+        elif self._options.kind == "mlc":
+            weight = torch.tensor(self._options.positive_weight, device=answers.device)
+            value = F.binary_cross_entropy_with_logits(
+                answers, target, pos_weight=weight, reduction="none"
+            ).sum(1).mean()  # fmt: skip
+        else:
+            value = 1 - F.cosine_similarity(answers, target).mean()
+        return value, {self._options.kind: value.detach()}
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """See `Task`."""
+        assert isinstance(model, TagHead)
+        return self._evaluate(model)
