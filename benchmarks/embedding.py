@@ -33,20 +33,11 @@ from interplay.media.images import decode
 from interplay.media.thumbnails import encode_thumbnail
 from interplay.predictors.embedding.image import ImageEmbedder
 from interplay.settings import REPOSITORY_ROOT, available_cores
-from interplay.store import resolve
 from interplay.types import Image
 from training.text_detection.paths import data_dir
 
 _READY_S = 600.0
 _THUMBNAIL_PX = 256
-
-
-def load_embedder() -> ImageEmbedder:
-    """The shipped one, with all cores."""
-    store = REPOSITORY_ROOT / "model_store"
-    head = resolve(store, "embedding-image")
-    backbone = resolve(store, head.manifest.details["backbone"])
-    return ImageEmbedder.load(head, backbone, threads=available_cores())
 
 
 def direct(embedder: ImageEmbedder, files: list[Path], size: int, prepare: Callable[[Path], Any]) -> float:
@@ -92,7 +83,7 @@ def job(client: httpx.Client, name: str, thumbnail_px: int, expected: int) -> fl
 
 def measure(files: list[Path], rounds: int, size: int) -> list[dict[str, Any]]:
     """Medians of all, measured in turn."""
-    embedder = load_embedder()
+    embedder = ImageEmbedder.open(REPOSITORY_ROOT / "model_store", threads=available_cores())
     decoded = {file: read(file) for file in files}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "photos"

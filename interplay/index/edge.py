@@ -15,8 +15,8 @@ import qdrant_edge as qe
 from numpy.typing import NDArray
 
 from interplay.index.conditions import Names, conditions
-from interplay.index.entries import Entry, Filter, Hit, Hits, point_id
-from interplay.index.plan import DEFAULT_PLAN, SearchPlan, find
+from interplay.index.entries import Entry, Filter, point_id
+from interplay.index.plan import DEFAULT_PLAN, PlannedIndex, SearchPlan
 
 _NAMES = Names(
     filter=qe.Filter,
@@ -40,7 +40,7 @@ _FIELD_INDEXES: dict[str, qe.PayloadSchemaType | qe.TextIndexParams] = {
 }
 
 
-class EdgeIndex:
+class EdgeIndex(PlannedIndex):
     """One generation of an embedded index. Searches may run on several threads, one write at a time.
 
     Args:
@@ -53,8 +53,8 @@ class EdgeIndex:
     """
 
     def __init__(self, folder: Path, dimension: int, plan: SearchPlan = DEFAULT_PLAN) -> None:
+        super().__init__(plan, _NAMES)
         self.dimension = dimension
-        self._plan = plan
         # Qdrant counts in kB: there is a graph where the plan walks one.
         graph_kb = max(1, plan.scan * dimension * 4 // 1024)
         config = qe.EdgeConfig(
@@ -90,19 +90,6 @@ class EdgeIndex:
         records = self._shard.retrieve([point_id(i) for i in ids], with_payload=True, with_vector=True)
         return [_entry(record) for record in records]
 
-    def search(
-        self, vector: NDArray[np.float32], limit: int, *, offset: int = 0, wanted: Filter | None = None
-    ) -> Hits:
-        """Entries nearest to a vector, by cosine.
-
-        Args:
-            vector: (D,) float32.
-            limit: How many.
-            offset: How many of the best to leave out.
-            wanted: Which entries count.
-        """
-        return find(self, vector, self._plan, wanted or Filter(), limit, offset)
-
     def scroll(self, wanted: Filter | None = None, page: int = 256) -> Iterator[Entry]:
         """All entries, vectors included."""
         filters, offset = conditions(wanted or Filter(), _NAMES), None
@@ -116,44 +103,17 @@ class EdgeIndex:
             if offset is None:
                 return
 
-    def count(self, wanted: Filter | None = None) -> int:
-        """How many entries pass a filter."""
-        return self._count(wanted or Filter(), exact=True)
-
-    def estimate(self, wanted: Filter) -> int:
-        """See ``Asked``."""
-        return self._count(wanted, exact=False)
-
-    def _count(self, wanted: Filter, exact: bool) -> int:
-        filters = conditions(wanted, _NAMES)
+    def _count(self, filters: Any, *, exact: bool) -> int:
         if filters is None:
             return self._shard.info().points_count
         return self._shard.count(qe.CountRequest(exact=exact, filter=filters))
-
-    def nearest(
-        self,
-        vector: NDArray[np.float32],
-        limit: int,
-        *,
-        offset: int = 0,
-        wanted: Filter,
-        among: Sequence[str] = (),
-        ef: int | None,
-    ) -> list[Hit]:
-        """See ``Asked``."""
-        found = self._ask(vector, limit, offset, conditions(wanted, _NAMES, among), ef, payload=True)
-        return [Hit(Entry.from_payload(point.payload or {}), float(point.score)) for point in found]
-
-    def nearest_points(self, vector: NDArray[np.float32], limit: int, ef: int) -> list[str]:
-        """See ``Asked``."""
-        return [str(point.id) for point in self._ask(vector, limit, 0, None, ef, payload=False)]
 
     def _ask(
         self,
         vector: NDArray[np.float32],
         limit: int,
         offset: int,
-        filters: qe.Filter | None,
+        filters: Any,
         ef: int | None,
         *,
         payload: bool,

@@ -11,14 +11,16 @@ the photos, and a graph finds less for them than for photos. docs/embedding.md h
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from interplay.index.entries import Filter, Hit, Hits
+from interplay.index.conditions import Names, conditions
+from interplay.index.entries import Entry, Filter, Hit, Hits
 
 
 @dataclass(frozen=True)
@@ -65,60 +67,83 @@ class SearchPlan:
         return estimate > self.scan and estimate * self.filtered_depth(limit) >= 2 * limit * total
 
 
-class Asked(Protocol):
-    """What a search needs of an index, embedded or on a server."""
+class PlannedIndex(ABC):
+    """An index that is asked by the plan; libraries differ in ``_ask`` and ``_count`` alone.
 
-    def count(self, wanted: Filter | None = None) -> int:
-        """How many entries pass."""
+    Args:
+        plan: When to compare all and when to walk the graph.
+        names: The library's filters.
+    """
 
-    def estimate(self, wanted: Filter) -> int:
-        """About how many pass; takes no time."""
+    def __init__(self, plan: SearchPlan, names: Names) -> None:
+        self._plan, self._names = plan, names
 
-    def nearest(
-        self,
-        vector: NDArray[np.float32],
-        limit: int,
-        *,
-        offset: int = 0,
-        wanted: Filter,
-        among: Sequence[str] = (),
-        ef: int | None,
-    ) -> list[Hit]:
-        """The best entries that pass.
+    def search(
+        self, vector: NDArray[np.float32], limit: int, *, offset: int = 0, wanted: Filter | None = None
+    ) -> Hits:
+        """Entries nearest to a vector, by cosine.
 
         Args:
             vector: (D,) float32.
             limit: How many.
             offset: How many of the best to leave out.
-            wanted: What passes.
-            among: Points that are looked at; empty for all.
+            wanted: Which entries count.
+        """
+        plan, wanted = self._plan, wanted or Filter()
+        total, last = self.count(), limit + offset
+        if wanted.empty:
+            ef = None if total <= plan.scan else plan.candidates(last, total)
+            hits = self._nearest(vector, limit, offset, None, ef)
+            return Hits(tuple(hits), ef is None, total)
+        filters = conditions(wanted, self._names)
+        counted: int | None = None
+        if plan.pays(self._count(filters, exact=False), last, total):
+            depth = plan.filtered_depth(last)
+            best = self._ask(vector, depth, 0, None, plan.candidates(depth, total), payload=False)
+            points = conditions(wanted, self._names, [str(point.id) for point in best])
+            hits = self._nearest(vector, last, 0, points, None)
+            if len(hits) == last:
+                return Hits(tuple(hits[offset:]), False, None)
+        else:
+            counted = self._count(filters, exact=True)
+        hits = self._nearest(vector, limit, offset, filters, None)
+        return Hits(tuple(hits), True, counted)
+
+    def count(self, wanted: Filter | None = None) -> int:
+        """How many entries pass a filter."""
+        return self._count(conditions(wanted or Filter(), self._names), exact=True)
+
+    def _nearest(
+        self, vector: NDArray[np.float32], limit: int, offset: int, filters: Any, ef: int | None
+    ) -> list[Hit]:
+        found = self._ask(vector, limit, offset, filters, ef, payload=True)
+        return [Hit(Entry.from_payload(point.payload or {}), float(point.score)) for point in found]
+
+    @abstractmethod
+    def _ask(
+        self,
+        vector: NDArray[np.float32],
+        limit: int,
+        offset: int,
+        filters: Any,
+        ef: int | None,
+        *,
+        payload: bool,
+    ) -> Sequence[Any]:
+        """The library's best points, each with ``id``, ``score`` and ``payload``.
+
+        Args:
+            vector: (D,) float32.
+            limit: How many.
+            offset: How many of the best to leave out.
+            filters: Of the library; None lets all pass.
             ef: Candidates in the graph; None to compare all that pass.
+            payload: Whether payloads are wanted.
         """
 
-    def nearest_points(self, vector: NDArray[np.float32], limit: int, ef: int) -> list[str]:
-        """Points of the best entries of all, from the graph."""
-
-
-def find(
-    index: Asked, vector: NDArray[np.float32], plan: SearchPlan, wanted: Filter, limit: int, offset: int
-) -> Hits:
-    """The best entries that pass a filter, by the plan above."""
-    total, last = index.count(), limit + offset
-    if wanted.empty:
-        ef = None if total <= plan.scan else plan.candidates(last, total)
-        hits = index.nearest(vector, limit, offset=offset, wanted=wanted, ef=ef)
-        return Hits(tuple(hits), ef is None, total)
-    counted: int | None = None
-    if plan.pays(index.estimate(wanted), last, total):
-        depth = plan.filtered_depth(last)
-        best = index.nearest_points(vector, depth, plan.candidates(depth, total))
-        hits = index.nearest(vector, last, wanted=wanted, among=best, ef=None)
-        if len(hits) == last:
-            return Hits(tuple(hits[offset:]), False, None)
-    else:
-        counted = index.count(wanted)
-    hits = index.nearest(vector, limit, offset=offset, wanted=wanted, ef=None)
-    return Hits(tuple(hits), True, counted)
+    @abstractmethod
+    def _count(self, filters: Any, *, exact: bool) -> int:
+        """How many points pass; about how many, which takes no time, if not ``exact``."""
 
 
 DEFAULT_PLAN = SearchPlan()

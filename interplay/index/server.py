@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from qdrant_client import QdrantClient, models
 
 from interplay.index.conditions import Names, conditions
-from interplay.index.entries import Entry, Filter, Hit, Hits, point_id
-from interplay.index.plan import DEFAULT_PLAN, SearchPlan, find
+from interplay.index.entries import Entry, Filter, point_id
+from interplay.index.plan import DEFAULT_PLAN, PlannedIndex, SearchPlan
 
 _NAMES = Names(
     filter=models.Filter,
@@ -40,7 +40,7 @@ _FIELD_INDEXES: dict[str, models.PayloadSchemaType | models.TextIndexParams] = {
 }
 
 
-class ServerIndex:
+class ServerIndex(PlannedIndex):
     """One generation of an index on a server.
 
     Args:
@@ -59,10 +59,10 @@ class ServerIndex:
         plan: SearchPlan = DEFAULT_PLAN,
         facts: dict[str, Any] | None = None,
     ) -> None:
+        super().__init__(plan, _NAMES)
         self.dimension = dimension
         self.collection = collection
         self._client = client
-        self._plan = plan
         if facts is None:
             return  # it exists
         # Qdrant counts in kB: there is a graph where the plan walks one.
@@ -104,12 +104,6 @@ class ServerIndex:
         records = self._client.retrieve(self.collection, points, with_payload=True, with_vectors=True)
         return [_entry(record) for record in records]
 
-    def search(
-        self, vector: NDArray[np.float32], limit: int, *, offset: int = 0, wanted: Filter | None = None
-    ) -> Hits:
-        """See ``EdgeIndex.search``."""
-        return find(self, vector, self._plan, wanted or Filter(), limit, offset)
-
     def scroll(self, wanted: Filter | None = None, page: int = 256) -> Iterator[Entry]:
         """All entries, vectors included."""
         filters, offset = conditions(wanted or Filter(), _NAMES), None
@@ -121,41 +115,15 @@ class ServerIndex:
             if offset is None:
                 return
 
-    def count(self, wanted: Filter | None = None) -> int:
-        """How many entries pass a filter."""
-        return self._count(wanted or Filter(), exact=True)
-
-    def estimate(self, wanted: Filter) -> int:
-        """See ``Asked``."""
-        return self._count(wanted, exact=False)
-
-    def _count(self, wanted: Filter, exact: bool) -> int:
-        return self._client.count(self.collection, conditions(wanted, _NAMES), exact=exact).count
-
-    def nearest(
-        self,
-        vector: NDArray[np.float32],
-        limit: int,
-        *,
-        offset: int = 0,
-        wanted: Filter,
-        among: Sequence[str] = (),
-        ef: int | None,
-    ) -> list[Hit]:
-        """See ``Asked``."""
-        found = self._ask(vector, limit, offset, conditions(wanted, _NAMES, among), ef, payload=True)
-        return [Hit(Entry.from_payload(point.payload or {}), float(point.score)) for point in found]
-
-    def nearest_points(self, vector: NDArray[np.float32], limit: int, ef: int) -> list[str]:
-        """See ``Asked``."""
-        return [str(point.id) for point in self._ask(vector, limit, 0, None, ef, payload=False)]
+    def _count(self, filters: Any, *, exact: bool) -> int:
+        return self._client.count(self.collection, filters, exact=exact).count
 
     def _ask(
         self,
         vector: NDArray[np.float32],
         limit: int,
         offset: int,
-        filters: models.Filter | None,
+        filters: Any,
         ef: int | None,
         *,
         payload: bool,

@@ -50,7 +50,7 @@ def query_embedder(words: TextEmbedder) -> Callable[[Sequence[str]], np.ndarray]
 
 def draw_queries(
     queries: Sequence[str], embed: Callable[[Sequence[str]], np.ndarray], images: np.ndarray,
-    items: Sequence[CaptionedImage], count: int = 5, cell: int = 200,
+    items: Sequence[CaptionedImage], relevance: Relevance, count: int = 5, cell: int = 200,
 ) -> bytes:  # fmt: skip
     """A sheet (JPEG) with a row for each query: its best photos with their cosines.
 
@@ -58,11 +58,11 @@ def draw_queries(
         queries: words with spaces between them.
         embed: vector of a query's words.
         images: (N, D) vectors of the photos.
-        items: the photos; + marks those whose caption has the query's words.
+        items: the photos.
+        relevance: of them; + marks those whose caption has the query's words.
         count: photos of a query.
         cell: side of a photo's place in pixels.
     """
-    relevance = Relevance.of([item.captions for item in items])
     photos, captions = [], []
     for query in queries:
         vector = embed(query.split())
@@ -108,10 +108,10 @@ def main() -> None:
     if args.sheets:
         args.sheets.mkdir(parents=True, exist_ok=True)
         for query in (*THESIS_SINGLE, *THESIS_TWO):
-            sheet = draw_queries([query], embed, images, items)
+            sheet = draw_queries([query], embed, images, items, relevance)
             (args.sheets / f"{query.replace(' ', '-')}.jpg").write_bytes(sheet)
         for file, queries in (("all-single.jpg", THESIS_SINGLE), ("all-two.jpg", THESIS_TWO)):
-            (args.sheets / file).write_bytes(draw_queries(queries, embed, images, items, cell=112))
+            (args.sheets / file).write_bytes(draw_queries(queries, embed, images, items, relevance, cell=112))
 
 
 if __name__ == "__main__":

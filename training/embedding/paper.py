@@ -282,9 +282,7 @@ def main() -> None:
     searched = SearchSet.of(dev, np.zeros((len(dev), 1, 0), np.float16))
 
     def evaluate(model: ImageEmbedding) -> dict[str, float]:
-        images = embed_items(model, dev)
-        scores = searched.scores_of(images, table, "sigmoid")
-        return {f"p5_{name}": float(values.mean()) for name, values in scores.items()}
+        return searched.summary(embed_items(model, dev), table, "sigmoid")
 
     options = PaperOptions(args.batch_size, args.rate, args.frozen, args.weights)
     backbone = load_googlenet(args.weights) if args.weights else None

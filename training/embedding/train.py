@@ -23,7 +23,7 @@ from training.checkpoints import latest_checkpoint
 from training.datasets.captions import CaptionedImage
 from training.embedding.data import load_part
 from training.embedding.queries import Relevance, frequent_queries
-from training.embedding.scores import fit_odds, precision_at
+from training.embedding.scores import average_precision, fit_odds, precision_at
 from training.embedding.task import LOSSES, HeadModel, HeadTask, HeadTaskOptions, Pairs, to_unit_range
 from training.embedding.text.corpus import load_stop_words
 from training.embedding.text.train import SavedText, load_text
@@ -65,11 +65,17 @@ class SearchSet:
 
     def scores_of(self, images: np.ndarray, table: WordTable, space: str) -> dict[str, np.ndarray]:
         """P@5 of every query by (N, D) vectors of the photos and a table."""
-        embed = query_vector(table, space)
-        if space == "sigmoid":
-            images = images / images.sum(1, keepdims=True)
+        embed, images = query_vector(table, space), _to_rank(images, space)
         kinds = {"single": self.single, "two": self.two}
         return {name: precision_at(queries, embed, images, self.relevance) for name, queries in kinds.items()}
+
+    def summary(self, images: np.ndarray, table: WordTable, space: str) -> dict[str, float]:
+        """Means of P@5 ("p5_single", "p5_two") and of average precision ("map_single"), by (N, D) vectors."""
+        scores = self.scores_of(images, table, space)
+        means = {f"p5_{name}": float(values.mean()) for name, values in scores.items()}
+        embed, images = query_vector(table, space), _to_rank(images, space)
+        precision = average_precision(self.single, embed, images, self.relevance)
+        return {**means, "map_single": float(precision.mean())}
 
 
 def calibrate(photos: SearchSet, images: np.ndarray, table: WordTable) -> tuple[float, float]:
@@ -84,6 +90,11 @@ def calibrate(photos: SearchSet, images: np.ndarray, table: WordTable) -> tuple[
     scores = np.concatenate([images @ embed(query) for query in photos.single])
     right = np.concatenate([photos.relevance.right(query) for query in photos.single])
     return fit_odds(scores, right)
+
+
+def _to_rank(images: np.ndarray, space: str) -> np.ndarray:
+    """Vectors whose dot products rank; in the space "sigmoid" each divided by its sum, as in the thesis."""
+    return images / images.sum(1, keepdims=True) if space == "sigmoid" else images
 
 
 def query_vector(table: WordTable, space: str) -> Callable[[Sequence[str]], np.ndarray]:
@@ -163,7 +174,7 @@ def train_head(
     pairs = training_pairs(items, features, table, targets)
 
     def evaluate(model: HeadModel, table: WordTable) -> dict[str, float]:
-        return {f"p5_{name}": float(values.mean()) for name, values in dev.scores(model, table).items()}
+        return dev.summary(model.embed(dev.features), table, model.head.config.space)
 
     backbone = None
     if tune_backbone:

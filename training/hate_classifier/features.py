@@ -51,7 +51,7 @@ def extract(config: BlockConfig, posts: Sequence[Post]) -> list[Any]:
     """What a block sees of each post: its n-grams, or its numbers."""
     texts = [post.text if config.source == "text" else post.image_text or "" for post in posts]
     if config.kind == "numbers":
-        return [numbers(text) if text else None for text in texts]
+        return [numbers(text) for text in texts]
     return [GRAMS[config.kind](text, config.shortest, config.longest) for text in texts]
 
 
@@ -68,7 +68,7 @@ class LearntBlock:
         self.recipe = recipe
         config = recipe.config
         if config.kind == "numbers":
-            table = np.stack([item for item in items if item is not None])
+            table = np.stack(items)
             deviation = table.std(axis=0)
             self.mean = table.mean(axis=0)
             self.scale = (1 / np.where(deviation > 0, deviation, 1)).astype(np.float32)
@@ -94,8 +94,7 @@ class LearntBlock:
     def matrix(self, items: Sequence[Any]) -> csr_matrix:
         """(N, V) float64 values of posts, scaled; from `extract`."""
         if self.recipe.config.kind == "numbers":
-            rows = [np.zeros(len(NUMBERS)) if item is None else item - self.mean for item in items]
-            return csr_matrix(np.stack(rows) * self.scale)
+            return csr_matrix((np.stack(items) - self.mean) * self.scale)
         values = csr_matrix(self.counter.transform(items))
         if self.recipe.config.value == "log_count":
             values.data = 1 + np.log(values.data)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from interplay.models.tag_head import TagHead, TagHeadConfig
-from training.locsens.batches import Batches, whole
+from training.locsens.batches import BatchTask, whole
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class ImageTaskOptions:
     positive_weight: float = 1.0
 
 
-class ImageTask:
+class ImageTask(BatchTask):
     """The engine's task of an image model; see `training.engine.Task`.
 
     Args:
@@ -65,14 +64,12 @@ class ImageTask:
             raise ValueError("HER regresses word vectors: give them")
         torch.manual_seed(seed)
         dimension = word_vectors.shape[1] if word_vectors is not None else options.dimension
-        self.model = TagHead(
+        model = TagHead(
             TagHeadConfig(options.kind, features.shape[1], dimension, vocabulary, options.dropout)
         )
-        self.dataset = Batches(self, seed)
-        self.batch_size = 1
-        self.options = {**asdict(options), "head": asdict(self.model.config)}
-        self.data_digest = digest
-        self._options, self._evaluate, self._features = options, evaluate, features
+        facts = {**asdict(options), "head": asdict(model.config)}
+        super().__init__(model, rate=options.rate, seed=seed, options=facts, digest=digest, evaluate=evaluate)
+        self._options, self._features = options, features
         self._counts = np.array([len(own) for own in tags])
         self._starts = np.concatenate([[0], np.cumsum(self._counts)[:-1]])
         self._tags = np.concatenate(tags).astype(np.int64)
@@ -95,14 +92,6 @@ class ImageTask:
             made["target"] = np.stack([self._words[self._lists[image]].sum(0) for image in images])
         return made
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """See `Task`."""
-        return [{"params": list(self.model.parameters()), "lr": self._options.rate}]
-
-    def set_train(self, model: nn.Module) -> None:
-        """See `Task`."""
-        model.train()
-
     def loss(
         self, model: nn.Module, batch: dict[str, torch.Tensor]
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -119,8 +108,3 @@ class ImageTask:
         else:
             value = 1 - F.cosine_similarity(answers, target).mean()
         return value, {self._options.kind: value.detach()}
-
-    def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """See `Task`."""
-        assert isinstance(model, TagHead)
-        return self._evaluate(model)

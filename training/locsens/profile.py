@@ -1,4 +1,4 @@
-"""Figures of tags: how many a photo has, how many are place names, how fast frequencies fall; upper bounds.
+"""Figures of tags: how many a photo has, how many are place names, how fast frequencies fall.
 
 The same functions measure real posts (`flickr_dresden_posts.csv`) and simulated ones.
 """
@@ -11,13 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from training.datasets.yfcc import MOST_TAGS, GeotaggedPhoto, count_tags
-from training.locsens.places import Gazetteer, Surroundings, chord, unit_vectors
+from training.datasets.yfcc import MOST_TAGS
+from training.locsens.places import Gazetteer, Surroundings
 
-DISTANCES_KM = (np.inf, 2500.0, 750.0, 200.0, 25.0, 1.0)
-FEWEST_PHOTOS = 10  # tags with fewer test photos are no queries (thesis 5.4.2)
 SLOPE_RANKS = (10, 300)
 
 
@@ -82,39 +79,3 @@ def place_names(gazetteer: Gazetteer, at: Surroundings) -> list[frozenset[str]]:
             names.update(tag for tags in by_language.values() for tag in tags)
         found.append(frozenset(names))
     return found
-
-
-def upper_bounds(photos: Sequence[GeotaggedPhoto], rng: np.random.Generator) -> dict[str, Any]:
-    """The best P@10 that any ranking of these photos can have (thesis Table 5.1, first row).
-
-    One random tag of each photo with the photo's place is a query; tags on fewer than ten photos are none.
-    Reported without the query's own photo, and with it, as the authors counted.
-
-    Returns:
-        queries; without_own and with_own: distance in km ("inf", "2500" …) to P@10.
-    """
-    counts = count_tags(photos)
-    points = unit_vectors(np.array([p.latitude for p in photos]), np.array([p.longitude for p in photos]))
-    queries: dict[str, list[int]] = {}
-    for row, photo in enumerate(photos):
-        tag = str(rng.choice(photo.tags))
-        if counts[tag] >= FEWEST_PHOTOS:
-            queries.setdefault(tag, []).append(row)
-    without, with_own = np.zeros(len(DISTANCES_KM)), np.zeros(len(DISTANCES_KM))
-    number = sum(len(rows) for rows in queries.values())
-    for tag, rows in queries.items():
-        having = cKDTree(points[[row for row, photo in enumerate(photos) if tag in photo.tags]])
-        for place, km in enumerate(DISTANCES_KM):
-            found = having.query_ball_point(points[rows], chord(km) + 1e-9, return_length=True)
-            with_own[place] += np.minimum(found, 10).sum() / 10
-            without[place] += np.minimum(found - 1, 10).sum() / 10
-    label = [f"{km:g}" for km in DISTANCES_KM]
-    return {
-        "queries": number,
-        "without_own": {
-            name: round(float(value) / max(number, 1), 4) for name, value in zip(label, without, strict=True)
-        },
-        "with_own": {
-            name: round(float(value) / max(number, 1), 4) for name, value in zip(label, with_own, strict=True)
-        },
-    }

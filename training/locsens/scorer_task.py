@@ -14,7 +14,6 @@ What the network is told of places is a schedule of stages, by which the thesis'
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from interplay.models.locsens import LocSens, LocSensConfig
-from training.locsens.batches import Batches, whole
+from training.locsens.batches import BatchTask, whole
 from training.locsens.coordinates import normalise, sample_near
 
 TASKS = ("retrieval", "tagging")
@@ -130,7 +129,7 @@ class ScorerData:
     digest: str
 
 
-class ScorerTask:
+class ScorerTask(BatchTask):
     """The engine's task of LocSens; see `training.engine.Task`.
 
     Args:
@@ -150,12 +149,16 @@ class ScorerTask:
         seed: int = 0,
     ) -> None:
         torch.manual_seed(seed)
-        self.model = LocSens(config)
-        self.dataset = Batches(self, seed)
-        self.batch_size = 1
-        self.options = {**asdict(options), "network": asdict(config)}
-        self.data_digest = data.digest
-        self._options, self._data, self._evaluate = options, data, evaluate
+        facts = {**asdict(options), "network": asdict(config)}
+        super().__init__(
+            LocSens(config),
+            rate=options.rate,
+            seed=seed,
+            options=facts,
+            digest=data.digest,
+            evaluate=evaluate,
+        )
+        self._options, self._data = options, data
         self._counts = np.array([len(own) for own in data.tags_of])
         self._starts = np.concatenate([[0], np.cumsum(self._counts)[:-1]])
         self._flat = np.concatenate(data.tags_of).astype(np.int64)
@@ -206,14 +209,6 @@ class ScorerTask:
             "alpha": (alpha * heard).astype(np.float32)[:, None],
         }
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """See `Task`."""
-        return [{"params": list(self.model.parameters()), "lr": self._options.rate}]
-
-    def set_train(self, model: nn.Module) -> None:
-        """See `Task`."""
-        model.train()
-
     def loss(
         self, model: nn.Module, batch: dict[str, torch.Tensor]
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -230,8 +225,3 @@ class ScorerTask:
         short = F.relu(self._options.margin - scores[:, :1] + scores[:, 1:])
         value = short.mean()
         return value, {"ranking": value.detach(), "lost": (short > 0).float().mean().detach()}
-
-    def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """See `Task`."""
-        assert isinstance(model, LocSens)
-        return self._evaluate(model)

@@ -38,7 +38,8 @@ from training.embedding.data import load_part
 from training.locsens.looks import draw_spots, place_accuracy, read_looks
 from training.locsens.picture import descending, draw_world
 from training.locsens.places import Gazetteer
-from training.locsens.profile import length_shares, place_names, read_posts, tag_profile, upper_bounds
+from training.locsens.profile import length_shares, place_names, read_posts, tag_profile
+from training.locsens.protocol import THRESHOLDS_KM, TaggedPlaces, make_queries, upper_bound
 from training.locsens.rules import RULES, spot_weights
 from training.locsens.spots import Spots, choose_spots, read_coordinates, scatter
 from training.locsens.tags import PHOTOS_A_VISIT, Tagger
@@ -190,6 +191,7 @@ def make_world(
         },
         "cities": len(set(spots.city.tolist()) - {""}),
         "countries": len({photo.country for photo in everything}),
+        "photos_by_country": dict(Counter(photo.country for photo in everything).most_common(10)),
         "rule_hits": _rule_hits(rules),
         "places_from_looks": None
         if looks is None
@@ -200,10 +202,32 @@ def make_world(
             ),
             "dresden_posts": tag_profile(posts, dresden * len(posts)),
         },
-        "upper_bounds_test": upper_bounds(kept["test"], np.random.default_rng([seed, 5])),
+        "upper_bounds_test": bounds(kept["test"], vocabulary, seed),
     }
     texts = {item.id: item.captions[0] for item in items}
     return World(kept, texts, vocabulary, report)
+
+
+def bounds(photos: Sequence[GeotaggedPhoto], vocabulary: Sequence[str], seed: int) -> dict[str, Any]:
+    """The best P@10 that any ranking of these photos can have (thesis Table 5.1, first row).
+
+    Returns:
+        queries; without_own and with_own (the query's own photo): distance in km ("inf", "2500" …) to P@10.
+    """
+    number = {tag: row for row, tag in enumerate(vocabulary)}
+    places = TaggedPlaces(
+        [np.array([number[tag] for tag in photo.tags]) for photo in photos],
+        np.array([(photo.latitude, photo.longitude) for photo in photos]),
+        len(vocabulary),
+    )
+    queries = make_queries(places, seed)
+    found: dict[str, Any] = {"queries": len(queries)}
+    for name, own in (("without_own", False), ("with_own", True)):
+        means = upper_bound(places, queries, own=own).mean(0)
+        found[name] = {
+            f"{km:g}": round(float(mean), 4) for km, mean in zip(THRESHOLDS_KM, means, strict=True)
+        }
+    return found
 
 
 def assign(

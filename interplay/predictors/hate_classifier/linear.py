@@ -132,14 +132,9 @@ class LinearModel:
         self.bias = float(bias)
 
     def contributions(self, text: str, image_text: str | None = None) -> dict[str, float]:
-        """Each block's part of the log-odds; without an image text its blocks give 0."""
+        """Each block's part of the log-odds; no image text is read as an empty one, which has no n-grams."""
         sources = {"text": text, "image_text": image_text or ""}
-        return {
-            block.config.name: block.score(sources[block.config.source])
-            if sources[block.config.source]
-            else 0.0
-            for block in self.blocks
-        }
+        return {block.config.name: block.score(sources[block.config.source]) for block in self.blocks}
 
     def score(self, text: str, image_text: str | None = None) -> float:
         """Log-odds of hate."""

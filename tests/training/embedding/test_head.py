@@ -15,7 +15,7 @@ from interplay.store import resolve
 from training.datasets.captions import CaptionedImage
 from training.embedding.export import export_backbone, export_embedding, read_run
 from training.embedding.queries import Relevance, frequent_queries, lemma
-from training.embedding.scores import bootstrap, fit_odds, precision_at
+from training.embedding.scores import average_precision, bootstrap, fit_odds, precision_at
 from training.embedding.task import LONGEST_CAPTION, LOSSES, FeatureSet, HeadTaskOptions, Pairs, to_unit_range
 from training.embedding.text.train import SavedText
 from training.embedding.train import SearchSet, prepare, query_vector, train_head
@@ -232,6 +232,9 @@ def test_precision_and_its_interval() -> None:
         [("dog",), ("cat",), ("cow",)], lambda query: vectors[query[0]], images, relevance, k=2
     )
     assert scores.tolist() == [0.5, 1.0, 0.0]
+    queries = [("dog",), ("cat",), ("cow",), ("owl",)]
+    averages = average_precision(queries, lambda query: vectors.get(query[0], np.ones(4)), images, relevance)
+    assert averages == pytest.approx([(1 / 1 + 2 / 3) / 2, 1.0, 0.0, 0.0])  # no vector; no right photo
     low, high = bootstrap(np.array([0.0, 1.0] * 50))
     assert 0.38 < low < 0.45 and 0.55 < high < 0.62
 

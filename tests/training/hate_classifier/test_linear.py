@@ -48,6 +48,8 @@ SMALL = {
     name: replace(recipe, blocks=tuple(replace(block, least_posts=2) for block in recipe.blocks))
     for name, recipe in RECIPES.items()
 }
+# The choice of features leaves no number and no tag of these few posts, and nothing of them would be tested.
+SMALL["davidson"] = replace(SMALL["davidson"], select_c=None)
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))
@@ -55,6 +57,7 @@ def test_serving_scores_as_scikit_learn_does(name: str, tmp_path: Path) -> None:
     fitted = fit(POSTS, SMALL[name])
     fitted.export().save(tmp_path)
     served = LinearModel.load(tmp_path)
+    assert all(np.abs(block.weights).sum() > 0 for block in served.blocks)
     others = [*made_up(60, seed=1), Post("odd", ""), Post("odd2", "你好 😂 \ud800"), Post("odd3", "Blarg")]
     theirs = fitted.score(see(others, [SMALL[name]]))
     ours = np.array([served.score(post.text, post.image_text) for post in others])

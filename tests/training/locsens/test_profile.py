@@ -1,24 +1,8 @@
-"""Figures of tags and upper bounds, on posts small enough to count by hand."""
+"""Figures of tags, on posts small enough to count by hand."""
 
-import numpy as np
 import pytest
 
-from training.datasets.yfcc import GeotaggedPhoto
-from training.locsens.profile import read_posts, tag_profile, upper_bounds
-
-
-def photos_at(places: list[tuple[float, float]], tag: str) -> list[GeotaggedPhoto]:
-    return [GeotaggedPhoto(f"{tag}{row}", (tag,), "", "", *place, "u") for row, place in enumerate(places)]
-
-
-def test_upper_bounds_count_photos_in_reach() -> None:
-    # Five photos in one street, five more 100 km away; across the date line, so no seam may part them.
-    here = [(0.0, 179.999), (0.0, -179.999), (0.001, 180.0), (-0.001, -180.0), (0.0, 180.0)]
-    there = [(0.9, 180.0)] * 5
-    bounds = upper_bounds(photos_at(here + there, "snow") + photos_at(here, "rare"), np.random.default_rng(0))
-    assert bounds["queries"] == 10  # "rare" is on five photos only
-    assert bounds["with_own"] == {"inf": 1.0, "2500": 1.0, "750": 1.0, "200": 1.0, "25": 0.5, "1": 0.5}
-    assert bounds["without_own"] == {"inf": 0.9, "2500": 0.9, "750": 0.9, "200": 0.9, "25": 0.4, "1": 0.4}
+from training.locsens.profile import read_posts, tag_profile
 
 
 def test_profile() -> None:

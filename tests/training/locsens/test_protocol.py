@@ -69,6 +69,15 @@ def test_the_own_image_is_a_switch() -> None:
     assert upper_bound(alone, [query], own=True)[0, 1] == 0.1 and upper_bound(alone, [query])[0, 1] == 0
 
 
+def test_the_upper_bound_counts_images_in_reach() -> None:
+    """Five in one street, five 100 km away; across the date line, so no seam may part them."""
+    here = [(0.0, 179.999), (0.0, -179.999), (0.001, 180.0), (-0.001, -180.0), (0.0, 179.9995)]
+    ten = TaggedPlaces([np.array([0])] * 10, np.array(here + [(0.9, 180.0)] * 5), 1)
+    queries = [Query(0, np.array(place), (row,)) for row, place in enumerate(here)]
+    assert upper_bound(ten, queries, own=True).mean(0) == pytest.approx([1, 1, 1, 1, 0.5, 0.5])
+    assert upper_bound(ten, queries).mean(0) == pytest.approx([0.9, 0.9, 0.9, 0.9, 0.4, 0.4])
+
+
 def test_nothing_beats_the_upper_bound() -> None:
     rng = np.random.default_rng(3)
     many = TaggedPlaces(

@@ -196,7 +196,7 @@ async def test_active_calls_are_idle_when_all_left() -> None:
 
 
 async def test_a_stream_that_is_broken_off_ends_quietly(edge: Edge, caplog: pytest.LogCaptureFixture) -> None:
-    before = edge.count("ProcessBulk", "CANCELLED")
+    before = edge.durations("ProcessBulk")
     async with scripted_server() as service:
         client = ModelServerClient(CAPABILITY, service.address)
         for _ in range(20):  # some are broken off while an answer is on its way
@@ -206,8 +206,11 @@ async def test_a_stream_that_is_broken_off_ends_quietly(edge: Edge, caplog: pyte
             await stream.read()
             stream.cancel()
         async with asyncio.timeout(20):
-            while edge.count("ProcessBulk", "CANCELLED") < before + 20:
+            while edge.durations("ProcessBulk") < before + 20:
                 await asyncio.sleep(0.01)
         await client.close()
+    # One whose requests had all been read when it was broken off may have ended by itself.
+    codes = [line["code"] for line in edge.calls()]
+    assert set(codes) <= {"CANCELLED", "OK"} and "CANCELLED" in codes
     assert not [line for line in edge.logs if line["log_level"] == "error"]
     assert "Failed to detach context" not in caplog.text
