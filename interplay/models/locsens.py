@@ -1,11 +1,14 @@
 """Scores how well image, tag and place go together (thesis 5.3.2, Figure 5.1).
 
     paper     300 numbers a modality, then layers of 2048, 2048, 2048, 1024 and 512
-    compact   128 numbers a modality, then layers of 1024, 128 and 64: most of the work lies in the first
+    compact   128 numbers a modality, then layers of 512, 64 and 64: most of the work lies in the first
               layer, whose image part is computed once for every image
 
 The first layer is linear in the three concatenated modalities, so it is the sum of an image's, a tag's and a
-place's part: `image_part`, `tag_part`, `place_part` and `score` give the same as `forward` with less work.
+place's part: `image_part`, `tag_part`, `place_part`. One image is scored for many tags, or one tag for many
+images; mean and variance of the sum within a group of the group norm follow from those of the many parts,
+which are computed once (`centred`), and their covariance with the one. `score` gives the same as `forward`
+with less work.
 
 Used by `interplay.predictors.locsens` and `training.locsens`. Pure modules: frozen configuration in,
 tensors out.
@@ -46,7 +49,37 @@ class LocSensConfig:
 
 
 PAPER = LocSensConfig()
-COMPACT = LocSensConfig(modality=128, widths=(1024, 128, 64))
+COMPACT = LocSensConfig(modality=128, widths=(512, 64, 64), groups=16)
+
+
+@dataclass(frozen=True)
+class CentredParts:
+    """Parts of the first layer, centred within the groups of its norm.
+
+    Attributes:
+        part: (N, W), times the norm's weights.
+        variance: (N, groups), without these.
+    """
+
+    part: torch.Tensor
+    variance: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+
+class _GroupNorm(nn.GroupNorm):
+    """Group norm of rows by way of layer norm, which takes half of the time."""
+
+    def __init__(self, groups: int, width: int) -> None:
+        super().__init__(groups, width, eps=_GROUP_NORM_EPS)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, width) to the same."""
+        groups = x.view(len(x), self.num_groups, -1)
+        return torch.addcmul(
+            self.bias, F.layer_norm(groups, groups.shape[-1:], eps=self.eps).view_as(x), self.weight
+        )
 
 
 class LocSens(nn.Module):
@@ -64,9 +97,7 @@ class LocSens(nn.Module):
         self.tag = nn.Linear(config.tag, config.modality)
         widths = (3 * config.modality, *config.widths)
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
-        self.norms = nn.ModuleList(
-            nn.GroupNorm(config.groups, width, eps=_GROUP_NORM_EPS) for width in config.widths
-        )
+        self.norms = nn.ModuleList(_GroupNorm(config.groups, width) for width in config.widths)
         self.last = nn.Linear(config.widths[-1], 1)
         for module in self.modules():
             if isinstance(module, nn.Linear):
@@ -88,7 +119,8 @@ class LocSens(nn.Module):
             (N,) without bounds.
         """
         modalities = alpha * _unit(self.place(place)), _unit(self.image(image)), _unit(self.tag(tag))
-        return self.rest(self.layers[0](torch.cat(modalities, dim=1)))
+        x = self.norms[0](self.layers[0](torch.cat(modalities, dim=1)))
+        return self._rest(F.relu(x))
 
     def place_part(self, place: torch.Tensor, alpha: float = 1.0) -> torch.Tensor:
         """(N, 2) places to (N, W), what they add to the first layer; its bias is in here."""
@@ -105,32 +137,65 @@ class LocSens(nn.Module):
         """(N, tag) vectors to (N, W), what they add to the first layer."""
         return self._part(_unit(self.tag(tag)), 2)
 
-    def score(self, image: torch.Tensor, tag: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-        """Scores from the parts, which broadcast: (N, W) or (1, W) each to (N,)."""
-        return self.rest(image + (tag + place))
+    def centred(self, part: torch.Tensor) -> CentredParts:
+        """Parts of many images, or of many tags, as `score` wants them.
+
+        Args:
+            part: (N, W), of `image_part` or `tag_part`.
+        """
+        norm = self.norms[0]
+        groups = part.view(len(part), norm.num_groups, -1)
+        groups = groups - groups.mean(2, keepdim=True)
+        return CentredParts(groups.flatten(1) * _nonzero(norm.weight), groups.square().mean(2))
+
+    def score(self, many: CentredParts, one: torch.Tensor) -> torch.Tensor:
+        """Scores of the sums of many parts and one.
+
+        Args:
+            many: parts of N images, or of N tags.
+            one: (1, W), the sum of the other two parts.
+
+        Returns:
+            (N,) float32.
+        """
+        norm, dtype = self.norms[0], many.part.dtype
+        groups = one.view(norm.num_groups, -1)
+        groups = groups - groups.mean(1, keepdim=True)
+        weight, bias = _nonzero(norm.weight).view_as(groups), norm.bias.view_as(groups)
+        # Twice the covariance, per group, is a product with a matrix of one block for each.
+        blocks = torch.block_diag(*(2 / groups.shape[1] * groups / weight).unsqueeze(2)).to(dtype)
+        variance = many.variance + groups.square().mean(1) + many.part @ blocks
+        scale = (variance.clamp_min(0) + norm.eps).rsqrt().to(dtype).unsqueeze(2)
+        sums = (many.part + (groups * weight).flatten().to(dtype)).view(-1, *groups.shape)
+        x = torch.addcmul(bias.to(dtype), sums, scale).flatten(1)
+        return self._rest(F.relu_(x)).float()
 
     def _part(self, modality: torch.Tensor, number: int) -> torch.Tensor:
         first, width = self.layers[0], self.config.modality
         assert isinstance(first, nn.Linear)
         return F.linear(modality, first.weight[:, number * width : (number + 1) * width])
 
-    def rest(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, W) sums of the three parts to (N,) scores: all that comes after the first layer."""
-        x = F.relu(self.norms[0](x))
+    def _rest(self, x: torch.Tensor) -> torch.Tensor:
+        """What comes after the first layer's norm."""
         for layer, norm in zip(self.layers[1:], self.norms[1:], strict=True):
             x = F.relu(norm(layer(x)))
         y: torch.Tensor = self.last(x)
         return y.squeeze(1)
 
     def rest_to(self, dtype: torch.dtype) -> None:
-        """Computes `rest` in another number type; the parts stay as they are."""
-        for module in (*self.norms, *self.layers[1:], self.last):
+        """Computes what comes after the first layer in another number type; `score` only from then on."""
+        for module in (*self.layers[1:], *self.norms[1:], self.last):
             module.to(dtype)
 
 
 def _unit(x: torch.Tensor) -> torch.Tensor:
     """Rectified and of length one; a row that the rectifier left without anything stays zero."""
     return F.normalize(F.relu(x), dim=1)
+
+
+def _nonzero(weight: torch.Tensor) -> torch.Tensor:
+    """Weights of a norm, kept far enough from zero to be divided by."""
+    return torch.where(weight.abs() < 1e-6, 1e-6, weight)
 
 
 def build_locsens(config: dict[str, Any]) -> LocSens:

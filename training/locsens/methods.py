@@ -161,7 +161,7 @@ class ByScorer:
         self, scorer: TripletScorer, images: np.ndarray, places: np.ndarray, *, silent: bool = False
     ) -> None:
         self._scorer, self._places, self._silent = scorer, places, silent
-        self._parts = scorer.image_parts(images)
+        self._images, self._parts = images, scorer.image_parts(images)
 
     def __call__(self, queries: Sequence[Query]) -> np.ndarray:
         return np.stack(
@@ -174,7 +174,7 @@ class ByScorer:
     def best_tags(self) -> np.ndarray:
         """(N, 10) tags of every image at its own place, best first."""
         rows = []
-        for number, place in enumerate(self._places):
-            scores = self._scorer.score_tags(self._parts[[number]], None if self._silent else place)
+        for image, place in zip(self._images, self._places, strict=True):
+            scores = self._scorer.score_tags(image, None if self._silent else place)
             rows.append(np.argsort(-scores, kind="stable")[:TOP])
         return np.stack(rows)

@@ -13,37 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from interplay.errors import InternalError, InvalidParameter
-from interplay.models.locsens import LocSens, build_locsens
+from interplay.errors import InternalError
+from interplay.models.locsens import CentredParts, LocSens, build_locsens
 from interplay.predictors.device import choose_device, choose_dtype
 from interplay.store import StoredModel
 
-_CHUNK = 8192  # triplets of a batch: its largest layer stays in the cache of a core or two
+_CHUNK = 512  # triplets at a time: their first layer stays in the caches
 _LIMITS = (90.0, 180.0)
-
-
-def check_place(latitude: float, longitude: float, field: str = "place") -> tuple[float, float]:
-    """A place in degrees, as it is.
-
-    On a pole every longitude is the same place; -180 and 180 are.
-
-    Raises:
-        InvalidParameter: A number is not finite or out of range; the message names it and, where the two look
-            swapped, says so.
-    """
-    values = {"latitude": (latitude, _LIMITS[0]), "longitude": (longitude, _LIMITS[1])}
-    for name, (value, limit) in values.items():
-        if not np.isfinite(value):
-            raise InvalidParameter(f"{name} is {value}; it must be a number", field=f"{field}.{name}")
-        if abs(value) > limit:
-            hint = ""
-            if name == "latitude" and abs(latitude) <= _LIMITS[1] and abs(longitude) <= _LIMITS[0]:
-                hint = "; are latitude and longitude swapped?"
-            raise InvalidParameter(
-                f"{name} is {value:g}; it must be within -{limit:g} to {limit:g} degrees{hint}",
-                field=f"{field}.{name}",
-            )
-    return float(latitude), float(longitude)
 
 
 def normalised(places: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -75,7 +51,8 @@ class TripletScorer:
         self.dtype: torch.dtype = getattr(torch, dtype)
         self.model = model.eval().requires_grad_(False).to(device)
         with torch.inference_mode():
-            self._tags = self.model.tag_part(torch.from_numpy(np.ascontiguousarray(tags)).to(device))
+            self._tag_parts = self.model.tag_part(torch.from_numpy(np.ascontiguousarray(tags)).to(device))
+            self._tags = self._stored(self.model.centred(self._tag_parts))
         self.model.rest_to(self.dtype)
 
     @classmethod
@@ -109,52 +86,66 @@ class TripletScorer:
         return len(self._tags)
 
     @torch.inference_mode()
-    def image_parts(self, vectors: NDArray[np.float32]) -> torch.Tensor:
+    def image_parts(self, vectors: NDArray[np.float32]) -> CentredParts:
         """(N, D) vectors of images, of length one, to what they add to the first layer, (N, W)."""
-        chunks = [
-            self.model.image_part(torch.from_numpy(np.ascontiguousarray(chunk)).to(self.device))
-            for chunk in np.array_split(vectors, max(1, -(-len(vectors) // _CHUNK)))
-        ]
-        return torch.cat(chunks).to(self.dtype)
+        parts = [self._stored(self.model.centred(self._image_part(chunk))) for chunk in _chunks(vectors)]
+        return CentredParts(torch.cat([p.part for p in parts]), torch.cat([p.variance for p in parts]))
 
     @torch.inference_mode()
     def score_images(
-        self, images: torch.Tensor, tags: Sequence[int], place: NDArray[np.float64] | None
+        self, images: CentredParts, tags: Sequence[int], place: NDArray[np.float64] | None
     ) -> NDArray[np.float32]:
         """Scores of images for tags at a place.
 
         Args:
-            images: (N, W), see ``image_parts``.
+            images: See ``image_parts``.
             tags: Numbers in the vocabulary; the scores of several are averaged.
             place: (2,) degrees; None silences the place.
 
         Returns:
             (N,) without bounds.
         """
-        parts = [self._tags[[tag]] + self._place(place) for tag in tags]
-        return np.mean([self._scores(images, part.to(self.dtype)) for part in parts], axis=0)
+        parts = [self._tag_parts[[tag]] + self._place(place) for tag in tags]
+        return np.asarray(np.mean([self._scores(images, part) for part in parts], axis=0), np.float32)
 
     @torch.inference_mode()
     def score_tags(
-        self, image: torch.Tensor, place: NDArray[np.float64] | None, tags: NDArray[np.int64] | None = None
+        self,
+        image: NDArray[np.float32],
+        place: NDArray[np.float64] | None,
+        tags: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float32]:
         """Scores of tags for an image at a place.
 
         Args:
-            image: (1, W), see ``image_parts``.
+            image: (D,) vector of length one.
             place: (2,) degrees; None silences the place.
             tags: Numbers in the vocabulary; all by default.
 
         Returns:
             (V,) or one for each of ``tags``, without bounds.
         """
-        wanted = self._tags if tags is None else self._tags[torch.from_numpy(tags).to(self.device)]
-        return self._scores(wanted.to(self.dtype), image + self._place(place).to(self.dtype))
+        wanted = self._tags
+        if tags is not None:
+            rows = torch.from_numpy(tags).to(self.device)
+            wanted = CentredParts(wanted.part[rows], wanted.variance[rows])
+        return self._scores(wanted, self._image_part(image[None]) + self._place(place))
+
+    def _image_part(self, vectors: NDArray[np.float32]) -> torch.Tensor:
+        return self.model.image_part(torch.from_numpy(np.ascontiguousarray(vectors)).to(self.device))
 
     def _place(self, place: NDArray[np.float64] | None) -> torch.Tensor:
         at = np.zeros((1, 2), np.float32) if place is None else normalised(place)
         return self.model.place_part(torch.from_numpy(at).to(self.device), 0.0 if place is None else 1.0)
 
-    def _scores(self, many: torch.Tensor, one: torch.Tensor) -> NDArray[np.float32]:
-        scores = [self.model.rest(chunk + one) for chunk in many.split(_CHUNK)]
-        return torch.cat(scores).float().cpu().numpy()
+    def _stored(self, parts: CentredParts) -> CentredParts:
+        return CentredParts(parts.part.to(self.dtype), parts.variance)
+
+    def _scores(self, many: CentredParts, one: torch.Tensor) -> NDArray[np.float32]:
+        chunks = zip(many.part.split(_CHUNK), many.variance.split(_CHUNK), strict=True)
+        scores = [self.model.score(CentredParts(*chunk), one) for chunk in chunks]
+        return np.asarray(torch.cat(scores).cpu().numpy() if scores else np.zeros(0), np.float32)
+
+
+def _chunks(vectors: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    return np.array_split(vectors, max(1, -(-len(vectors) // _CHUNK)))
