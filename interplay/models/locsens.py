@@ -143,7 +143,7 @@ class LocSens(nn.Module):
         Args:
             part: (N, W), of `image_part` or `tag_part`.
         """
-        norm = self.norms[0]
+        norm = self._first_norm()
         groups = part.view(len(part), norm.num_groups, -1)
         groups = groups - groups.mean(2, keepdim=True)
         return CentredParts(groups.flatten(1) * _nonzero(norm.weight), groups.square().mean(2))
@@ -158,7 +158,7 @@ class LocSens(nn.Module):
         Returns:
             (N,) float32.
         """
-        norm, dtype = self.norms[0], many.part.dtype
+        norm, dtype = self._first_norm(), many.part.dtype
         groups = one.view(norm.num_groups, -1)
         groups = groups - groups.mean(1, keepdim=True)
         weight, bias = _nonzero(norm.weight).view_as(groups), norm.bias.view_as(groups)
@@ -169,6 +169,16 @@ class LocSens(nn.Module):
         sums = (many.part + (groups * weight).flatten().to(dtype)).view(-1, *groups.shape)
         x = torch.addcmul(bias.to(dtype), sums, scale).flatten(1)
         return self._rest(F.relu_(x)).float()
+
+    def score_sums(self, sums: torch.Tensor) -> torch.Tensor:
+        """Scores of triplets from the sums of their three parts, (N, W), to (N,) float32."""
+        x = F.relu(self.norms[0](sums))
+        return self._rest(x.to(self.last.weight.dtype)).float()
+
+    def _first_norm(self) -> _GroupNorm:
+        norm = self.norms[0]
+        assert isinstance(norm, _GroupNorm)
+        return norm
 
     def _part(self, modality: torch.Tensor, number: int) -> torch.Tensor:
         first, width = self.layers[0], self.config.modality

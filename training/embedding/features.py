@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from interplay.media.images import decode
 from interplay.models.image_embedding import LITE0_FEATURES, LITE0_MAP_CHANNELS, Lite0Features
-from interplay.predictors.embedding.image import fit
+from interplay.predictors.pictures import fit
 from interplay.store import Preprocessing
 from interplay.types import Image
 from training.datasets.captions import CaptionedImage

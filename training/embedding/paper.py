@@ -37,7 +37,7 @@ from interplay.models.image_embedding import (
     HeadConfig,
     ImageEmbedding,
 )
-from interplay.predictors.embedding.image import fit
+from interplay.predictors.pictures import fit
 from interplay.predictors.embedding.word_table import WordTable
 from interplay.store import Preprocessing
 from training.checkpoints import latest_checkpoint

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from interplay.models.efficientnet_lite import fold_batch_norm
 from interplay.models.image_embedding import ImageEmbedding, build_backbone, build_head
 from interplay.predictors.batch import BatchOutput
 from interplay.predictors.device import choose_device, choose_dtype
+from interplay.predictors.pictures import PictureInput
 from interplay.store import Manifest, StoredModel, resolve
 from interplay.types import Image
 
@@ -46,7 +46,8 @@ class ImageEmbedder:
 
     Attributes:
         model: The network.
-        side: Of its input, in pixels.
+        input: Makes its input.
+        side: Of the input, in pixels.
     """
 
     def __init__(
@@ -56,14 +57,11 @@ class ImageEmbedder:
         self.device = device
         self.dtype = dtype
         self.side = int(manifest.details["side"])
-        self._torch_dtype: torch.dtype = getattr(torch, dtype)
+        torch_dtype: torch.dtype = getattr(torch, dtype)
         model = model.eval().requires_grad_(False).to(device)
-        model.backbone.to(self._torch_dtype)
+        model.backbone.to(torch_dtype)
         self.model = model.to(memory_format=torch.channels_last)
-        scale = 255 * np.array(manifest.preprocessing.std, dtype=np.float32)
-        self._scale = torch.from_numpy(1 / scale).to(device).view(1, 3, 1, 1)
-        shift = np.array(manifest.preprocessing.mean, dtype=np.float32) / manifest.preprocessing.std
-        self._shift = torch.from_numpy(shift.astype(np.float32)).to(device).view(1, 3, 1, 1)
+        self.input = PictureInput(self.side, manifest.preprocessing, device=device, dtype=torch_dtype)
 
     @classmethod
     def load(
@@ -142,10 +140,9 @@ class ImageEmbedder:
 
     @torch.inference_mode()
     def predict_batch(self, batch: Sequence[Image]) -> BatchOutput[ImageVector]:
-        """Vectors of decoded images, (H, W, 3) uint8 each; the aspect is ignored, as the thesis does."""
+        """Vectors of decoded images, (H, W, 3) uint8 each."""
         started = perf_counter()
-        pictures = np.stack([fit(image, self.side) for image in batch])
-        x = self.normalise(torch.from_numpy(pictures))
+        x = self.input.tensor(batch)
         prepared = perf_counter()
         features = self.model.backbone(x).float()
         vectors = self.embed_features(features)
@@ -159,11 +156,6 @@ class ImageEmbedder:
             postprocess_s=perf_counter() - inferred,
         )
 
-    def normalise(self, pictures: torch.Tensor) -> torch.Tensor:
-        """(N, H, W, 3) RGB in [0, 255] to (N, 3, H, W) as the backbone wants it, on its device."""
-        x = pictures.to(self.device).permute(0, 3, 1, 2)
-        return (x * self._scale - self._shift).to(self._torch_dtype)
-
     @torch.inference_mode()
     def embed_features(self, features: torch.Tensor) -> NDArray[np.float32]:
         """(N, F) features of the backbone to (N, D) vectors of length one."""
@@ -175,12 +167,3 @@ class ImageEmbedder:
         picture = np.full((self.side, self.side, 3), 128, dtype=np.uint8)
         for size in (1, 8):
             self.predict_batch([picture] * size)
-
-
-def fit(image: Image, side: int) -> Image:
-    """The image resized to a square; a large one is averaged, a small one interpolated."""
-    if image.shape[:2] == (side, side):
-        return image
-    smaller = image.shape[0] > side and image.shape[1] > side
-    method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (side, side), interpolation=method))

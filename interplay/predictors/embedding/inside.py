@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from interplay.errors import InternalError, InvalidParameter
 from interplay.models.image_embedding import LITE0_FEATURES, Lite0Features
 from interplay.predictors.batch import BatchOutput
-from interplay.predictors.embedding.image import ImageEmbedder, fit
+from interplay.predictors.embedding.image import ImageEmbedder
 from interplay.types import Image
 
 LAYERS = 8  # the seven stages of the backbone, and the last convolution
@@ -137,8 +137,7 @@ class ImageNetwork:
     @torch.inference_mode()
     def _look(self, batch: Sequence[LookItem]) -> BatchOutput[UnitAnswers]:
         started = perf_counter()
-        pictures = np.stack([fit(item.image, self._embedder.side) for item in batch])
-        x = self._embedder.normalise(torch.from_numpy(pictures))
+        x = self._embedder.input.tensor([item.image for item in batch])
         prepared = perf_counter()
         maps = self._layer(x, LAYERS).float()  # (N, UNITS, h, w)
         pooled = maps.mean((2, 3)).cpu().numpy()
@@ -157,7 +156,7 @@ class ImageNetwork:
     def _dream(self, item: DreamItem) -> DreamGradient:
         with torch.enable_grad():
             picture = torch.from_numpy(item.picture).to(self.device).requires_grad_(True)
-            score = self._score(self._embedder.normalise(picture[None]), item.aim)
+            score = self._score(self._embedder.input.normalise(picture[None]), item.aim)
             (gradient,) = torch.autograd.grad(score, picture)
         return DreamGradient(gradient.float().cpu().numpy(), float(score.detach()))
 

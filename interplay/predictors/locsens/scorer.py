@@ -12,11 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 
 from interplay.errors import InternalError
 from interplay.models.locsens import CentredParts, LocSens, build_locsens
 from interplay.predictors.device import choose_device, choose_dtype
-from interplay.store import StoredModel
+from interplay.store import Manifest, StoredModel
 
 _CHUNK = 512  # triplets at a time: their first layer stays in the caches
 _LIMITS = (90.0, 180.0)
@@ -47,43 +48,62 @@ class TripletScorer:
     def __init__(
         self, model: LocSens, tags: NDArray[np.float32], *, device: str = "cpu", dtype: str = "float32"
     ) -> None:
-        self.device = device
-        self.dtype: torch.dtype = getattr(torch, dtype)
+        self.device, self.dtype_name = device, dtype
+        self._dtype: torch.dtype = getattr(torch, dtype)
         self.model = model.eval().requires_grad_(False).to(device)
         with torch.inference_mode():
             self._tag_parts = self.model.tag_part(torch.from_numpy(np.ascontiguousarray(tags)).to(device))
             self._tags = self._stored(self.model.centred(self._tag_parts))
-        self.model.rest_to(self.dtype)
+        self.model.rest_to(self._dtype)
 
     @classmethod
     def load(
-        cls, stored: StoredModel, tags: NDArray[np.float32], *, device: str = "auto", dtype: str | None = None
+        cls,
+        stored: StoredModel,
+        image: Manifest,
+        tags: NDArray[np.float32],
+        *,
+        device: str = "auto",
+        dtype: str | None = None,
     ) -> TripletScorer:
         """Build the network of a verified store entry and load its weights.
 
         Args:
             stored: The scorer.
-            tags: (V, D) vectors of the vocabulary that it was trained with.
+            image: Manifest of the image model.
+            tags: (V, D) vectors of that model's tags.
             device: ``auto``, ``cpu`` or ``cuda``.
-            dtype: Number type of inference; what suits the device if None.
+            dtype: Number type of inference; half precision on a GPU and float32 on a CPU if None.
 
         Raises:
-            InternalError: The weights do not fit.
+            InternalError: The weights do not fit, or were trained on another image model.
         """
-        from safetensors.torch import load_file
-
+        wanted = stored.manifest.details.get("image_sha256")
+        if wanted != image.weights_sha256:
+            raise InternalError(
+                f"{stored.directory} was trained on the image model {wanted}, not on {image.weights_sha256}"
+            )
         try:
             model = build_locsens(stored.manifest.config)
-            model.load_state_dict({key: value.float() for key, value in load_file(stored.weights).items()})
+            known = set(model.state_dict())
+            weights = {key: value.float() for key, value in load_file(stored.weights).items() if key in known}
+            model.load_state_dict(weights)
         except (ValueError, RuntimeError) as error:
             raise InternalError(f"{stored.directory} does not hold a LocSens network: {error}") from error
         chosen = choose_device(device)
-        return cls(model, tags, device=chosen, dtype=dtype or choose_dtype(chosen))
+        if dtype is None:
+            dtype = choose_dtype(chosen) if chosen != "cpu" else "float32"
+        return cls(model, tags, device=chosen, dtype=dtype)
 
     @property
     def vocabulary(self) -> int:
         """Number of tags."""
         return len(self._tags)
+
+    @property
+    def dimension(self) -> int:
+        """Numbers of an image's vector."""
+        return self.model.config.image
 
     @torch.inference_mode()
     def image_parts(self, vectors: NDArray[np.float32]) -> CentredParts:
@@ -131,6 +151,24 @@ class TripletScorer:
             wanted = CentredParts(wanted.part[rows], wanted.variance[rows])
         return self._scores(wanted, self._image_part(image[None]) + self._place(place))
 
+    @torch.inference_mode()
+    def score_triplets(
+        self, images: NDArray[np.float32], tags: NDArray[np.int64], places: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """Scores of triplets.
+
+        Args:
+            images: (N, D) vectors of length one.
+            tags: (N,) numbers in the vocabulary.
+            places: (N, 2) degrees.
+
+        Returns:
+            (N,) without bounds.
+        """
+        at = torch.from_numpy(normalised(places)).to(self.device)
+        sums = self._image_part(images) + self._tag_parts[torch.from_numpy(tags).to(self.device)]
+        return self.model.score_sums(sums + self.model.place_part(at)).cpu().numpy()
+
     def _image_part(self, vectors: NDArray[np.float32]) -> torch.Tensor:
         return self.model.image_part(torch.from_numpy(np.ascontiguousarray(vectors)).to(self.device))
 
@@ -139,7 +177,7 @@ class TripletScorer:
         return self.model.place_part(torch.from_numpy(at).to(self.device), 0.0 if place is None else 1.0)
 
     def _stored(self, parts: CentredParts) -> CentredParts:
-        return CentredParts(parts.part.to(self.dtype), parts.variance)
+        return CentredParts(parts.part.to(self._dtype), parts.variance)
 
     def _scores(self, many: CentredParts, one: torch.Tensor) -> NDArray[np.float32]:
         chunks = zip(many.part.split(_CHUNK), many.variance.split(_CHUNK), strict=True)

@@ -19,7 +19,7 @@ from interplay.models.image_embedding import (
     build_backbone,
     build_head,
 )
-from interplay.predictors.embedding.image import ImageEmbedder, fit
+from interplay.predictors.embedding.image import ImageEmbedder
 from interplay.store import WEIGHTS_FILE, Manifest, StoredModel, publish
 
 SIDE = 64
@@ -113,13 +113,6 @@ def test_a_head_is_not_put_on_another_backbone(
     for backbone in (other, None):
         with pytest.raises(InternalError, match="was trained on the backbone"):
             ImageEmbedder.load(image, backbone, device="cpu")
-
-
-def test_images_are_fitted_to_a_square() -> None:
-    for picture in pictures():
-        assert fit(picture, SIDE).shape == (SIDE, SIDE, 3)
-    flat = np.full((300, 20, 3), 77, dtype=np.uint8)
-    assert (fit(flat, SIDE) == 77).all()
 
 
 def test_spaces_of_heads() -> None:
