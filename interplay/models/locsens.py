@@ -76,7 +76,7 @@ class _GroupNorm(nn.GroupNorm):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, width) to the same."""
-        groups = x.view(len(x), self.num_groups, -1)
+        groups = x.view(len(x), self.num_groups, x.shape[1] // self.num_groups)
         return torch.addcmul(
             self.bias, F.layer_norm(groups, groups.shape[-1:], eps=self.eps).view_as(x), self.weight
         )
@@ -144,7 +144,7 @@ class LocSens(nn.Module):
             part: (N, W), of `image_part` or `tag_part`.
         """
         norm = self._first_norm()
-        groups = part.view(len(part), norm.num_groups, -1)
+        groups = part.view(len(part), norm.num_groups, part.shape[1] // norm.num_groups)
         groups = groups - groups.mean(2, keepdim=True)
         return CentredParts(groups.flatten(1) * _nonzero(norm.weight), groups.square().mean(2))
 
@@ -166,7 +166,7 @@ class LocSens(nn.Module):
         blocks = torch.block_diag(*(2 / groups.shape[1] * groups / weight).unsqueeze(2)).to(dtype)
         variance = many.variance + groups.square().mean(1) + many.part @ blocks
         scale = (variance.clamp_min(0) + norm.eps).rsqrt().to(dtype).unsqueeze(2)
-        sums = (many.part + (groups * weight).flatten().to(dtype)).view(-1, *groups.shape)
+        sums = (many.part + (groups * weight).flatten().to(dtype)).view(len(many), *groups.shape)
         x = torch.addcmul(bias.to(dtype), sums, scale).flatten(1)
         return self._rest(F.relu_(x)).float()
 

@@ -22,11 +22,6 @@ def check_places(places: np.ndarray) -> np.ndarray:
     return places
 
 
-def normalise(places: np.ndarray) -> np.ndarray:
-    """Degrees to [0, 1]: (latitude + 90) / 180 and (longitude + 180) / 360."""
-    return np.asarray((places + (90.0, 180.0)) / (180.0, 360.0))
-
-
 def sample_near(normalised: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
     """Places with normal noise of a standard deviation on each normalised axis.
 

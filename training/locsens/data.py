@@ -35,6 +35,10 @@ class TaggedPhotos:
         """What the evaluation needs of them."""
         return TaggedPlaces(self.tags, self.places, len(self.vocabulary))
 
+    def counts(self) -> np.ndarray:
+        """(V,) photos that have each tag."""
+        return np.bincount(np.concatenate(self.tags), minlength=len(self.vocabulary))
+
     def digest(self) -> str:
         """Digest of names, tags, places and vocabulary."""
         digest = hashlib.sha256("\n".join(self.vocabulary).encode())

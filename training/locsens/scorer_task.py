@@ -21,8 +21,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from interplay.models.locsens import LocSens, LocSensConfig
+from interplay.predictors.locsens.scorer import normalised
 from training.locsens.batches import BatchTask, whole
-from training.locsens.coordinates import normalise, sample_near
+from training.locsens.coordinates import sample_near
 
 TASKS = ("retrieval", "tagging")
 VARIANTS = ("zeroed", "raw", "dropout", "sampling")
@@ -165,7 +166,7 @@ class ScorerTask(BatchTask):
         # Whether an image has a tag: one sorted list of pairs, to look up many at once.
         owner = np.repeat(np.arange(len(self._counts)), self._counts)
         self._pairs = np.unique(owner * len(data.tags) + self._flat)
-        self._normalised = normalise(data.places)
+        self._normalised = normalised(data.places)
 
     def _has(self, images: np.ndarray, tags: np.ndarray) -> np.ndarray:
         wanted = images * len(self._data.tags) + tags
