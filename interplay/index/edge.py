@@ -87,19 +87,34 @@ class EdgeIndex(PlannedIndex):
 
     def get(self, ids: Sequence[str]) -> list[Entry]:
         """The entries with these ids that exist, vectors included."""
-        records = self._shard.retrieve([point_id(i) for i in ids], with_payload=True, with_vector=True)
+        return self.at([point_id(i) for i in ids])
+
+    def at(self, points: Sequence[str]) -> list[Entry]:
+        """The same for points; see ``candidates``. In no order."""
+        records = self._shard.retrieve(list(points), with_payload=True, with_vector=True)
         return [_entry(record) for record in records]
 
     def scroll(self, wanted: Filter | None = None, page: int = 256) -> Iterator[Entry]:
         """All entries, vectors included."""
+        for records in self._pages(wanted, page, payload=True):
+            yield from (_entry(record) for record in records)
+
+    def vectors(
+        self, wanted: Filter | None = None, page: int = 4096
+    ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+        """Ids of all points and their vectors, (page, D), some at a time."""
+        for records in self._pages(wanted, page, payload=False):
+            if records:
+                yield [str(r.id) for r in records], np.array([r.vector for r in records], np.float32)
+
+    def _pages(self, wanted: Filter | None, page: int, *, payload: bool) -> Iterator[Sequence[Any]]:
         filters, offset = conditions(wanted or Filter(), _NAMES), None
         while True:
-            records, offset = self._shard.scroll(
-                qe.ScrollRequest(
-                    offset=offset, limit=page, filter=filters, with_payload=True, with_vector=True
-                )
+            request = qe.ScrollRequest(
+                offset=offset, limit=page, filter=filters, with_payload=payload, with_vector=True
             )
-            yield from (_entry(record) for record in records)
+            records, offset = self._shard.scroll(request)
+            yield records
             if offset is None:
                 return
 
@@ -116,7 +131,8 @@ class EdgeIndex(PlannedIndex):
         filters: Any,
         ef: int | None,
         *,
-        payload: bool,
+        payload: bool = False,
+        vectors: bool = False,
     ) -> list[qe.ScoredPoint]:
         request = qe.SearchRequest(
             query=qe.Query.Nearest(vector.tolist()),
@@ -131,6 +147,7 @@ class EdgeIndex(PlannedIndex):
                 ),
             ),
             with_payload=payload,
+            with_vector=vectors,
         )
         return self._shard.search(request)
 

@@ -89,35 +89,47 @@ class PlannedIndex(ABC):
             offset: How many of the best to leave out.
             wanted: Which entries count.
         """
-        plan, wanted = self._plan, wanted or Filter()
+        points, exact, counted = self._search(vector, limit, offset, wanted or Filter(), payload=True)
+        hits = [Hit(Entry.from_payload(point.payload or {}), float(point.score)) for point in points]
+        return Hits(tuple(hits), exact, counted)
+
+    def candidates(
+        self, vector: NDArray[np.float32], limit: int, wanted: Filter | None = None
+    ) -> tuple[list[str], NDArray[np.float32]]:
+        """Points nearest to a vector, to be compared by something else; see ``search``.
+
+        Returns:
+            Ids of N points, best first, and their vectors, (N, D) of length one.
+        """
+        points, *_ = self._search(vector, limit, 0, wanted or Filter(), vectors=True)
+        vectors = np.array([point.vector for point in points], np.float32).reshape(-1, len(vector))
+        return [str(point.id) for point in points], vectors
+
+    def _search(
+        self, vector: NDArray[np.float32], limit: int, offset: int, wanted: Filter, **asked: bool
+    ) -> tuple[Sequence[Any], bool, int | None]:
+        """Points, whether all were compared, and how many pass, where they were counted."""
+        plan = self._plan
         total, last = self.count(), limit + offset
         if wanted.empty:
             ef = None if total <= plan.scan else plan.candidates(last, total)
-            hits = self._nearest(vector, limit, offset, None, ef)
-            return Hits(tuple(hits), ef is None, total)
+            return self._ask(vector, limit, offset, None, ef, **asked), ef is None, total
         filters = conditions(wanted, self._names)
         counted: int | None = None
         if plan.pays(self._count(filters, exact=False), last, total):
             depth = plan.filtered_depth(last)
-            best = self._ask(vector, depth, 0, None, plan.candidates(depth, total), payload=False)
-            points = conditions(wanted, self._names, [str(point.id) for point in best])
-            hits = self._nearest(vector, last, 0, points, None)
-            if len(hits) == last:
-                return Hits(tuple(hits[offset:]), False, None)
+            best = self._ask(vector, depth, 0, None, plan.candidates(depth, total))
+            passing = conditions(wanted, self._names, [str(point.id) for point in best])
+            points = self._ask(vector, last, 0, passing, None, **asked)
+            if len(points) == last:
+                return points[offset:], False, None
         else:
             counted = self._count(filters, exact=True)
-        hits = self._nearest(vector, limit, offset, filters, None)
-        return Hits(tuple(hits), True, counted)
+        return self._ask(vector, limit, offset, filters, None, **asked), True, counted
 
     def count(self, wanted: Filter | None = None) -> int:
         """How many entries pass a filter."""
         return self._count(conditions(wanted or Filter(), self._names), exact=True)
-
-    def _nearest(
-        self, vector: NDArray[np.float32], limit: int, offset: int, filters: Any, ef: int | None
-    ) -> list[Hit]:
-        found = self._ask(vector, limit, offset, filters, ef, payload=True)
-        return [Hit(Entry.from_payload(point.payload or {}), float(point.score)) for point in found]
 
     @abstractmethod
     def _ask(
@@ -128,9 +140,10 @@ class PlannedIndex(ABC):
         filters: Any,
         ef: int | None,
         *,
-        payload: bool,
+        payload: bool = False,
+        vectors: bool = False,
     ) -> Sequence[Any]:
-        """The library's best points, each with ``id``, ``score`` and ``payload``.
+        """The library's best points, each with ``id``, ``score``, ``payload`` and ``vector``.
 
         Args:
             vector: (D,) float32.
@@ -139,6 +152,7 @@ class PlannedIndex(ABC):
             filters: Of the library; None lets all pass.
             ef: Candidates in the graph; None to compare all that pass.
             payload: Whether payloads are wanted.
+            vectors: Whether vectors are.
         """
 
     @abstractmethod

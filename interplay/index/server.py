@@ -100,18 +100,33 @@ class ServerIndex(PlannedIndex):
 
     def get(self, ids: Sequence[str]) -> list[Entry]:
         """The entries with these ids that exist, vectors included."""
-        points = [point_id(i) for i in ids]
-        records = self._client.retrieve(self.collection, points, with_payload=True, with_vectors=True)
+        return self.at([point_id(i) for i in ids])
+
+    def at(self, points: Sequence[str]) -> list[Entry]:
+        """The same for points; see ``candidates``. In no order."""
+        records = self._client.retrieve(self.collection, list(points), with_payload=True, with_vectors=True)
         return [_entry(record) for record in records]
 
     def scroll(self, wanted: Filter | None = None, page: int = 256) -> Iterator[Entry]:
         """All entries, vectors included."""
+        for records in self._pages(wanted, page, payload=True):
+            yield from (_entry(record) for record in records)
+
+    def vectors(
+        self, wanted: Filter | None = None, page: int = 4096
+    ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+        """Ids of all points and their vectors, (page, D), some at a time."""
+        for records in self._pages(wanted, page, payload=False):
+            if records:
+                yield [str(r.id) for r in records], np.array([r.vector for r in records], np.float32)
+
+    def _pages(self, wanted: Filter | None, page: int, *, payload: bool) -> Iterator[Sequence[Any]]:
         filters, offset = conditions(wanted or Filter(), _NAMES), None
         while True:
             records, offset = self._client.scroll(
-                self.collection, filters, limit=page, offset=offset, with_payload=True, with_vectors=True
+                self.collection, filters, limit=page, offset=offset, with_payload=payload, with_vectors=True
             )
-            yield from (_entry(record) for record in records)
+            yield records
             if offset is None:
                 return
 
@@ -126,7 +141,8 @@ class ServerIndex(PlannedIndex):
         filters: Any,
         ef: int | None,
         *,
-        payload: bool,
+        payload: bool = False,
+        vectors: bool = False,
     ) -> list[models.ScoredPoint]:
         return self._client.query_points(
             self.collection,
@@ -142,6 +158,7 @@ class ServerIndex(PlannedIndex):
                 ),
             ),
             with_payload=payload,
+            with_vectors=vectors,
         ).points
 
     def optimize(self) -> None:

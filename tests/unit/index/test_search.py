@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from interplay.index.catalogue import Catalogue, Spec, VectorIndex
-from interplay.index.entries import Box, Circle, Entry, Filter, Place, distance_m
+from interplay.index.entries import Box, Circle, Entry, Filter, Place, distance_m, point_id
 from tests.unit.index.conftest import DIMENSION
 
 NOON = datetime(2020, 1, 15, 12, tzinfo=UTC)
@@ -99,3 +99,31 @@ def test_what_is_deleted_is_not_found(index: VectorIndex, entries: list[Entry]) 
 def test_scrolling_gives_every_entry_once(index: VectorIndex, entries: list[Entry]) -> None:
     assert sorted(e.id for e in index.scroll(page=64)) == sorted(e.id for e in entries)
     assert {e.id for e in index.scroll(Filter(tags=("city",)))} == {e.id for e in entries if "city" in e.tags}
+
+
+def test_candidates_are_the_hits_with_their_vectors(index: VectorIndex, entries: list[Entry]) -> None:
+    query, wanted = entries[3].vector, Filter(tags=("beach",))
+    hits = index.search(query, 20, wanted=wanted).hits
+    points, vectors = index.candidates(query, 20, wanted)
+    there = {entry.id: entry for entry in index.at(points)}
+    assert set(there) == {hit.entry.id for hit in hits}
+    assert vectors.shape == (20, DIMENSION) and vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors @ query, [hit.score for hit in hits], atol=1e-5)
+
+
+def test_there_may_be_no_candidates(index: VectorIndex, entries: list[Entry]) -> None:
+    points, vectors = index.candidates(entries[3].vector, 20, Filter(tags=("nowhere",)))
+    assert points == [] and vectors.shape == (0, DIMENSION)
+
+
+def test_all_vectors_come_page_by_page(index: VectorIndex, entries: list[Entry]) -> None:
+    pages = list(index.vectors(page=64))
+    found = {
+        point: vector for points, vectors in pages for point, vector in zip(points, vectors, strict=True)
+    }
+    assert len(pages) == 8 and max(len(points) for points, _ in pages) == 64
+    assert set(found) == {point_id(entry.id) for entry in entries}
+    for entry in entries[::50]:
+        np.testing.assert_allclose(found[point_id(entry.id)], entry.vector, atol=1e-6)
+    some = [point for points, _ in index.vectors(Filter(tags=("city",))) for point in points]
+    assert set(some) == {point_id(entry.id) for entry in entries if "city" in entry.tags}
