@@ -35,7 +35,13 @@ class VectorIndex(Protocol):
     def delete(self, ids: Sequence[str]) -> int: ...
     def get(self, ids: Sequence[str]) -> list[Entry]: ...
     def search(
-        self, vector: NDArray[np.float32], limit: int, *, offset: int = 0, wanted: Filter | None = None
+        self,
+        vector: NDArray[np.float32],
+        limit: int,
+        *,
+        offset: int = 0,
+        wanted: Filter | None = None,
+        exact: bool = False,
     ) -> Hits: ...
     def candidates(
         self, vector: NDArray[np.float32], limit: int, wanted: Filter | None = None

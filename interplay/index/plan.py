@@ -79,7 +79,13 @@ class PlannedIndex(ABC):
         self._plan, self._names = plan, names
 
     def search(
-        self, vector: NDArray[np.float32], limit: int, *, offset: int = 0, wanted: Filter | None = None
+        self,
+        vector: NDArray[np.float32],
+        limit: int,
+        *,
+        offset: int = 0,
+        wanted: Filter | None = None,
+        exact: bool = False,
     ) -> Hits:
         """Entries nearest to a vector, by cosine.
 
@@ -88,10 +94,12 @@ class PlannedIndex(ABC):
             limit: How many.
             offset: How many of the best to leave out.
             wanted: Which entries count.
+            exact: Whether all of them are compared, whatever the plan says.
         """
-        points, exact, counted = self._search(vector, limit, offset, wanted or Filter(), payload=True)
+        wanted = wanted or Filter()
+        points, all_compared, counted = self._search(vector, limit, offset, wanted, exact, payload=True)
         hits = [Hit(Entry.from_payload(point.payload or {}), float(point.score)) for point in points]
-        return Hits(tuple(hits), exact, counted)
+        return Hits(tuple(hits), all_compared, counted)
 
     def candidates(
         self, vector: NDArray[np.float32], limit: int, wanted: Filter | None = None
@@ -101,22 +109,28 @@ class PlannedIndex(ABC):
         Returns:
             Ids of N points, best first, and their vectors, (N, D) of length one.
         """
-        points, *_ = self._search(vector, limit, 0, wanted or Filter(), vectors=True)
+        points, *_ = self._search(vector, limit, 0, wanted or Filter(), False, vectors=True)
         vectors = np.array([point.vector for point in points], np.float32).reshape(-1, len(vector))
         return [str(point.id) for point in points], vectors
 
     def _search(
-        self, vector: NDArray[np.float32], limit: int, offset: int, wanted: Filter, **asked: bool
+        self,
+        vector: NDArray[np.float32],
+        limit: int,
+        offset: int,
+        wanted: Filter,
+        exact: bool,
+        **asked: bool,
     ) -> tuple[Sequence[Any], bool, int | None]:
         """Points, whether all were compared, and how many pass, where they were counted."""
         plan = self._plan
         total, last = self.count(), limit + offset
         if wanted.empty:
-            ef = None if total <= plan.scan else plan.candidates(last, total)
+            ef = None if exact or total <= plan.scan else plan.candidates(last, total)
             return self._ask(vector, limit, offset, None, ef, **asked), ef is None, total
         filters = conditions(wanted, self._names)
         counted: int | None = None
-        if plan.pays(self._count(filters, exact=False), last, total):
+        if not exact and plan.pays(self._count(filters, exact=False), last, total):
             depth = plan.filtered_depth(last)
             best = self._ask(vector, depth, 0, None, plan.candidates(depth, total))
             passing = conditions(wanted, self._names, [str(point.id) for point in best])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from interplay.models.locsens import CentredParts
 from interplay.predictors.batch import BatchOutput
-from interplay.predictors.locsens.scorer import TripletScorer
+from interplay.predictors.locsens.scorer import TripletItem, TripletScorer
 from interplay.store import Manifest, resolve
 
 MODEL = "locsens-retrieval"
@@ -23,7 +23,7 @@ class ScoreItem:
     """Images to score.
 
     Attributes:
-        images: (N, D) float32 vectors of length one, or what ``ImageRanker.scorer.image_parts`` made of them.
+        images: (N, D) float32 vectors of length one, or what a ``PartsItem`` made of them.
         tags: Numbers in the vocabulary; an image's score is the mean of its scores for them.
         place: (2,) degrees.
     """
@@ -31,6 +31,17 @@ class ScoreItem:
     images: NDArray[np.float32] | CentredParts
     tags: tuple[int, ...]
     place: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PartsItem:
+    """Images whose part of the work is to be done ahead of any query.
+
+    Attributes:
+        vectors: (N, D) float32, of length one.
+    """
+
+    vectors: NDArray[np.float32]
 
 
 class ImageRanker:
@@ -68,11 +79,18 @@ class ImageRanker:
         parts = item.images if isinstance(item.images, CentredParts) else self.scorer.image_parts(item.images)
         return self.scorer.score_images(parts, item.tags, item.place)
 
-    def predict_batch(self, batch: Sequence[ScoreItem]) -> BatchOutput[NDArray[np.float32]]:
-        """Scores of each item's images."""
+    def predict_batch(
+        self, batch: Sequence[ScoreItem | PartsItem | TripletItem]
+    ) -> BatchOutput[NDArray[np.float32] | CentredParts]:
+        """Scores of each item's images, or their parts."""
         started = perf_counter()
-        results = [self.score(item) for item in batch]
+        results = [self._answer(item) for item in batch]
         return BatchOutput(results=results, infer_s=perf_counter() - started)
+
+    def _answer(self, item: ScoreItem | PartsItem | TripletItem) -> NDArray[np.float32] | CentredParts:
+        if isinstance(item, PartsItem):
+            return self.scorer.image_parts(item.vectors)
+        return self.score(item) if isinstance(item, ScoreItem) else self.scorer.score_triplets(item)
 
     def warm_up(self) -> None:
         """See ``Predictor``."""

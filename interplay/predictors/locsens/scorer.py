@@ -8,6 +8,7 @@ model is loaded, the place's with the query. What is left is the rest of the net
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,6 +22,21 @@ from interplay.store import Manifest, StoredModel
 
 _CHUNK = 512  # triplets at a time: their first layer stays in the caches
 _LIMITS = (90.0, 180.0)
+
+
+@dataclass(frozen=True)
+class TripletItem:
+    """Triplets to score.
+
+    Attributes:
+        images: (N, D) float32 vectors of length one.
+        tags: (N,) numbers in the vocabulary.
+        places: (N, 2) degrees.
+    """
+
+    images: NDArray[np.float32]
+    tags: NDArray[np.int64]
+    places: NDArray[np.float64]
 
 
 def normalised(places: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -152,22 +168,12 @@ class TripletScorer:
         return self._scores(wanted, self._image_part(image[None]) + self._place(place))
 
     @torch.inference_mode()
-    def score_triplets(
-        self, images: NDArray[np.float32], tags: NDArray[np.int64], places: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        """Scores of triplets.
-
-        Args:
-            images: (N, D) vectors of length one.
-            tags: (N,) numbers in the vocabulary.
-            places: (N, 2) degrees.
-
-        Returns:
-            (N,) without bounds.
-        """
-        at = torch.from_numpy(normalised(places)).to(self.device)
-        sums = self._image_part(images) + self._tag_parts[torch.from_numpy(tags).to(self.device)]
-        return self.model.score_sums(sums + self.model.place_part(at)).cpu().numpy()
+    def score_triplets(self, item: TripletItem) -> NDArray[np.float32]:
+        """Scores of triplets, (N,), without bounds."""
+        at = torch.from_numpy(normalised(item.places)).to(self.device)
+        tags = self._tag_parts[torch.from_numpy(item.tags).to(self.device)]
+        sums = self._image_part(item.images) + tags + self.model.place_part(at)
+        return np.asarray(self.model.score_sums(sums).cpu().numpy(), np.float32)
 
     def _image_part(self, vectors: NDArray[np.float32]) -> torch.Tensor:
         return self.model.image_part(torch.from_numpy(np.ascontiguousarray(vectors)).to(self.device))

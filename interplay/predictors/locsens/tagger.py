@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from interplay.errors import InternalError
 from interplay.predictors.batch import BatchOutput
 from interplay.predictors.locsens.near import NearTags
-from interplay.predictors.locsens.scorer import TripletScorer
+from interplay.predictors.locsens.scorer import TripletItem, TripletScorer
 from interplay.store import Manifest, resolve
 
 MODEL = "locsens-tagging"
@@ -113,10 +113,15 @@ class PlaceTagger:
         order = np.argsort(-scores, kind="stable")
         return PlacedTags(tags[order], scores[order])
 
-    def predict_batch(self, batch: Sequence[TagItem]) -> BatchOutput[PlacedTags]:
-        """Scored tags of each image."""
+    def predict_batch(
+        self, batch: Sequence[TagItem | TripletItem]
+    ) -> BatchOutput[PlacedTags | NDArray[np.float32]]:
+        """Scored tags of each image; scores of triplets."""
         started = perf_counter()
-        results = [self.tag(item) for item in batch]
+        results = [
+            self.tag(item) if isinstance(item, TagItem) else self.scorer.score_triplets(item)
+            for item in batch
+        ]
         return BatchOutput(results=results, infer_s=perf_counter() - started)
 
     def warm_up(self) -> None:

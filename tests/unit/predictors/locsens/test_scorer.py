@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from interplay.models.locsens import LocSens, LocSensConfig
-from interplay.predictors.locsens.scorer import TripletScorer, normalised
+from interplay.predictors.locsens.scorer import TripletItem, TripletScorer, normalised
 
 CONFIG = LocSensConfig(image=12, tag=12, modality=16, widths=(64, 32), groups=4)
 PLACE = np.array([41.38, 2.17])
@@ -78,7 +78,7 @@ def test_a_place_can_be_silenced() -> None:
 def test_triplets() -> None:
     scorer, rng = TripletScorer(network(), TAGS), np.random.default_rng(3)
     rows, places = rng.integers(40, size=25), rng.uniform((-90, -180), (90, 180), size=(25, 2))
-    scores = scorer.score_triplets(IMAGES[:25], rows, places)
+    scores = scorer.score_triplets(TripletItem(IMAGES[:25], rows, places))
     np.testing.assert_allclose(scores, plain(IMAGES[:25], TAGS[rows], places), atol=1e-4)
 
 

@@ -1,0 +1,1 @@
+"""Model server of the capability ``locsens``."""
