@@ -19,9 +19,9 @@ from gateway.negotiation import JSON
 from gateway.openapi_parts import problem_responses
 from gateway.schemas.common import ImageSource
 from gateway.schemas.embedding import EmbeddingsBody
+from gateway.schemas.entries import FilterBody
 from gateway.schemas.indexes import UpsertBody
 from gateway.schemas.problem import FieldError, Problem
-from gateway.schemas.search import FilterBody
 from gateway.schemas.snapshots import RestoreBody
 from interplay import __version__
 from interplay.capabilities import CAPABILITIES
@@ -46,6 +46,7 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
     """The description of an app, with the parts that no route refers to by itself."""
     tags = [{"name": c.name, "description": f"{c.summary} (thesis {c.thesis})"} for c in CAPABILITIES]
     tags += [
+        {"name": "indexes", "description": "What is searched: indexes, their entries and snapshots"},
         {"name": "models", "description": "What is served, with limits and defaults"},
         {"name": "jobs", "description": "Long work: submit, watch, cancel, fetch the result"},
         {"name": "health", "description": "Probes and metrics"},

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Header, Request
 from google.protobuf.message import Message
 
 from gateway.deps import AppState, StateDep
 from interplay.errors import Cancelled, InvalidParameter
+from interplay.rpc.clients import ModelServerClient
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 
@@ -38,12 +40,22 @@ async def _deadline_s(
     return timeout_ms / 1000
 
 
+# Which service of a capability's server: its own, or that of its indexes.
+Service = Literal["stub", "indexes"]
+
 # Seconds that a server call may take, from the header or the settings.
 Deadline = Annotated[float, Depends(_deadline_s)]
 
 
 async def call_server(
-    request: Request, state: AppState, capability: str, method: str, message: Message, timeout_s: float
+    request: Request,
+    state: AppState,
+    capability: str,
+    method: str,
+    message: Message,
+    timeout_s: float,
+    *,
+    service: Service = "stub",
 ) -> Any:
     """Call a model server; the call is cancelled when the HTTP client goes away.
 
@@ -51,9 +63,10 @@ async def call_server(
         request: HTTP request whose body has been read.
         state: The process's state.
         capability: Whose server.
-        method: Method of the capability's gRPC service, e.g. ``Read``.
+        method: Method of the gRPC service, e.g. ``Read``.
         message: Request message.
         timeout_s: Deadline in seconds.
+        service: The capability's own, or that of its indexes.
 
     Returns:
         The response message.
@@ -66,7 +79,8 @@ async def call_server(
     """
     client = state.client(capability)
     with state.admission.call(capability):
-        call = asyncio.ensure_future(client.call(getattr(client.stub, method), message, timeout_s=timeout_s))
+        calling = client.call(_method(client, service, method), message, timeout_s=timeout_s)
+        call = asyncio.ensure_future(calling)
         gone = asyncio.ensure_future(_disconnected(request))
         try:
             await asyncio.wait((call, gone), return_when=asyncio.FIRST_COMPLETED)
@@ -78,8 +92,18 @@ async def call_server(
             call.cancel()
 
 
+# The same for ``IndexService``.
+call_indexes = partial(call_server, service="indexes")
+
+
 async def receive_from_server(
-    state: AppState, capability: str, method: str, message: Message, timeout_s: float
+    state: AppState,
+    capability: str,
+    method: str,
+    message: Message,
+    timeout_s: float,
+    *,
+    service: Service = "stub",
 ) -> AsyncIterator[Any]:
     """The parts of a streamed answer; closing the iterator cancels the call.
 
@@ -88,7 +112,7 @@ async def receive_from_server(
     """
     client = state.client(capability)
     with state.admission.call(capability):
-        parts = client.receive(getattr(client.stub, method), message, timeout_s=timeout_s)
+        parts = client.receive(_method(client, service, method), message, timeout_s=timeout_s)
         async with aclosing(parts):
             async for part in parts:
                 yield part
@@ -102,6 +126,8 @@ async def send_to_server(
     head: Message,
     rest: AsyncIterator[Message] | None,
     timeout_s: float,
+    *,
+    service: Service = "stub",
 ) -> Any:
     """Send a streamed request, as fast as the server takes it, and return the answer.
 
@@ -109,10 +135,11 @@ async def send_to_server(
         request: HTTP request, whose body ``rest`` reads to its end.
         state: The process's state.
         capability: Whose server.
-        method: Method of the capability's gRPC service.
+        method: Method of the gRPC service.
         head: First message, after which the server says whether it wants the others.
         rest: The others; None for none.
         timeout_s: Deadline in seconds, of everything.
+        service: The capability's own, or that of its indexes.
 
     Raises:
         InterplayError: As for ``call_server``; also before all is sent.
@@ -134,7 +161,7 @@ async def send_to_server(
     else:
         rest = until_sent(rest)
     with state.admission.call(capability):
-        sending = client.send(getattr(client.stub, method), head, rest, timeout_s=timeout_s)
+        sending = client.send(_method(client, service, method), head, rest, timeout_s=timeout_s)
         call, gone = asyncio.ensure_future(sending), asyncio.ensure_future(gone_after())
         try:
             await asyncio.wait((call, gone), return_when=asyncio.FIRST_COMPLETED)
@@ -144,6 +171,10 @@ async def send_to_server(
         finally:
             gone.cancel()
             call.cancel()
+
+
+def _method(client: ModelServerClient, service: Service, method: str) -> Any:
+    return getattr(getattr(client, service), method)
 
 
 async def _disconnected(request: Request) -> None:

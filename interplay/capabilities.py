@@ -23,6 +23,7 @@ class Capability:
         models: Model-store names that the server loads.
         summary: One line for people (README, ``interplay up``, OpenAPI tag).
         thesis: Chapter or section numbers.
+        indexes: Whether it keeps indexes, so that its server has ``IndexService``, too.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Capability:
     models: tuple[str, ...]
     summary: str
     thesis: str
+    indexes: bool = False
 
     @property
     def slug(self) -> str:
@@ -71,6 +73,7 @@ CAPABILITIES: tuple[Capability, ...] = (
         models=("embedding-image", "embedding-words"),
         summary="Images and words in one space: vectors, and indexes searched with sums of them",
         thesis="4.2, 4.3",
+        indexes=True,
     ),
 )
 
@@ -90,3 +93,23 @@ def get_capability(name: str) -> Capability:
             return capability
     known = ", ".join(c.name for c in CAPABILITIES)
     raise NotFound(f"unknown capability {name!r}; known: {known}")
+
+
+# Whose indexes are meant where nobody says.
+DEFAULT_INDEX_CAPABILITY = "embedding"
+
+
+def index_capabilities() -> tuple[str, ...]:
+    """Names of the capabilities that keep indexes."""
+    return tuple(capability.name for capability in CAPABILITIES if capability.indexes)
+
+
+def check_keeps_indexes(name: str) -> str:
+    """A name, if it is that of a capability that keeps indexes; for fields of pydantic models.
+
+    Raises:
+        ValueError: It is not; the message lists those that are.
+    """
+    if name not in index_capabilities():
+        raise ValueError(f"must be a capability that keeps indexes: {', '.join(index_capabilities())}")
+    return name

@@ -13,9 +13,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
-from interplay.capabilities import get_capability
+from interplay.capabilities import Capability, get_capability
 from interplay.errors import Conflict, InterplayError, NotFound, UnreadableImage
-from interplay.rpc.common.v1 import common_pb2, models_pb2, models_pb2_grpc
+from interplay.rpc.common.v1 import common_pb2, index_pb2, index_pb2_grpc, models_pb2, models_pb2_grpc
 from interplay.rpc.embedding.v1 import embedding_pb2 as pb
 from interplay.rpc.embedding.v1 import embedding_pb2_grpc as pb_grpc
 from interplay.rpc.status import item_error, status_from_error
@@ -31,8 +31,15 @@ IMAGE_MODEL = common_pb2.ModelInfo(name="fake-image", version="2", digest="sha25
 LEAST_BYTES = 20
 
 
-class FakeEmbedding(pb_grpc.EmbeddingServiceServicer, models_pb2_grpc.ModelServiceServicer):
-    """The service, and the server it runs in.
+class FakeEmbedding(
+    pb_grpc.EmbeddingServiceServicer,
+    index_pb2_grpc.IndexServiceServicer,
+    models_pb2_grpc.ModelServiceServicer,
+):
+    """The services, and the server they run in.
+
+    Args:
+        capability: What its health is asked for.
 
     Attributes:
         error: Raised by every call, if set.
@@ -43,8 +50,9 @@ class FakeEmbedding(pb_grpc.EmbeddingServiceServicer, models_pb2_grpc.ModelServi
         refuses_heads: Restores are refused before all of the file came.
     """
 
-    def __init__(self, port: int = 0) -> None:
-        self.port = port
+    def __init__(self, capability: Capability = CAPABILITY) -> None:
+        self.port = 0
+        self._capability = capability
         self._server: grpc.Server | None = None
         self.reset()
 
@@ -52,9 +60,9 @@ class FakeEmbedding(pb_grpc.EmbeddingServiceServicer, models_pb2_grpc.ModelServi
         """Forget what earlier tests did."""
         self.error: InterplayError | None = None
         self.requests: list[Any] = []
-        self.indexes: dict[str, dict[str, pb.Entry]] = {"photos": {}}
+        self.indexes: dict[str, dict[str, index_pb2.Entry]] = {"photos": {}}
         self.snapshots: dict[str, dict[str, bytes]] = {"photos": {}}
-        self.restored: list[tuple[pb.Restore, bytes]] = []
+        self.restored: list[tuple[index_pb2.Restore, bytes]] = []
         self.refuses_heads = False
 
     def start(self) -> None:
@@ -66,9 +74,10 @@ class FakeEmbedding(pb_grpc.EmbeddingServiceServicer, models_pb2_grpc.ModelServi
         ]
         self._server = grpc.server(futures.ThreadPoolExecutor(4), options=options)
         pb_grpc.add_EmbeddingServiceServicer_to_server(self, self._server)
+        index_pb2_grpc.add_IndexServiceServicer_to_server(self, self._server)
         models_pb2_grpc.add_ModelServiceServicer_to_server(self, self._server)
         status = health.HealthServicer()
-        status.set(CAPABILITY.grpc_service, health_pb2.HealthCheckResponse.SERVING)
+        status.set(self._capability.grpc_service, health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(status, self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         self._server.start()
@@ -127,30 +136,37 @@ class FakeEmbedding(pb_grpc.EmbeddingServiceServicer, models_pb2_grpc.ModelServi
         index = self._index(request.index, context)
         results = []
         for new in request.entries:
-            result = pb.UpsertResult(id=new.entry.id)
+            result = index_pb2.UpsertResult(id=new.entry.id)
             if new.WhichOneof("content") == "image" and len(new.image.content) < LEAST_BYTES:
                 result.error.CopyFrom(item_error(UnreadableImage("broken")))
             else:
                 index[new.entry.id] = new.entry
             results.append(result)
-        return pb.UpsertResponse(results=results, timings=TIMINGS)
+        return index_pb2.UpsertResponse(results=results, timings=TIMINGS)
 
     def GetEntries(self, request: Any, context: Any) -> Any:
         """Entries by id."""
         self._enter(request, context)
         index = self._index(request.index, context)
-        return pb.GetEntriesResponse(entries=[index[name] for name in request.ids if name in index])
+        return index_pb2.GetEntriesResponse(entries=[index[name] for name in request.ids if name in index])
 
     def Delete(self, request: Any, context: Any) -> Any:
         """Forget entries."""
         self._enter(request, context)
         index = self._index(request.index, context)
-        return pb.DeleteResponse(deleted=sum(index.pop(name, None) is not None for name in request.ids))
+        return index_pb2.DeleteResponse(
+            deleted=sum(index.pop(name, None) is not None for name in request.ids)
+        )
 
     def ListIndexes(self, request: Any, context: Any) -> Any:
         """All indexes."""
         self._enter(request, context)
-        return pb.ListIndexesResponse(indexes=[self._listed(name) for name in self.indexes], languages=["es"])
+        return index_pb2.ListIndexesResponse(indexes=[self._listed(name) for name in self.indexes])
+
+    def ListLanguages(self, request: Any, context: Any) -> Any:
+        """One."""
+        self._enter(request, context)
+        return pb.ListLanguagesResponse(languages=["es"])
 
     def CreateIndex(self, request: Any, context: Any) -> Any:
         """An empty one."""
@@ -158,14 +174,14 @@ class FakeEmbedding(pb_grpc.EmbeddingServiceServicer, models_pb2_grpc.ModelServi
         if request.name in self.indexes:
             self._fail(Conflict(f"there is an index {request.name!r} already"), context)
         self.indexes[request.name] = {}
-        return pb.CreateIndexResponse(index=self._listed(request.name))
+        return index_pb2.CreateIndexResponse(index=self._listed(request.name))
 
     def DropIndex(self, request: Any, context: Any) -> Any:
         """Forget one."""
         self._enter(request, context)
         self._index(request.name, context)
         del self.indexes[request.name]
-        return pb.DropIndexResponse()
+        return index_pb2.DropIndexResponse()
 
     def CreateSnapshot(self, request: Any, context: Any) -> Any:
         """A file of 3 MB."""
@@ -173,28 +189,32 @@ class FakeEmbedding(pb_grpc.EmbeddingServiceServicer, models_pb2_grpc.ModelServi
         self._index(request.index, context)
         kept = self.snapshots.setdefault(request.index, {})
         kept[f"s{len(kept)}"] = bytes(range(256)) * 12_000
-        return pb.CreateSnapshotResponse(snapshot=self._snapshot(request.index, f"s{len(kept) - 1}", context))
+        return index_pb2.CreateSnapshotResponse(
+            snapshot=self._snapshot(request.index, f"s{len(kept) - 1}", context)
+        )
 
     def ListSnapshots(self, request: Any, context: Any) -> Any:
         """All of an index, newest first."""
         self._enter(request, context)
         ids = reversed(self.snapshots.get(request.index, {}))
-        return pb.ListSnapshotsResponse(snapshots=[self._snapshot(request.index, i, context) for i in ids])
+        return index_pb2.ListSnapshotsResponse(
+            snapshots=[self._snapshot(request.index, i, context) for i in ids]
+        )
 
     def DownloadSnapshot(self, request: Any, context: Any) -> Any:
         """The file, in pieces."""
         self._enter(request, context)
-        yield pb.DownloadSnapshotResponse(snapshot=self._snapshot(request.index, request.id, context))
+        yield index_pb2.DownloadSnapshotResponse(snapshot=self._snapshot(request.index, request.id, context))
         content = self.snapshots[request.index][request.id]
         for start in range(0, len(content), 1 << 20):
-            yield pb.DownloadSnapshotResponse(chunk=content[start : start + (1 << 20)])
+            yield index_pb2.DownloadSnapshotResponse(chunk=content[start : start + (1 << 20)])
 
     def DeleteSnapshot(self, request: Any, context: Any) -> Any:
         """Forget one."""
         self._enter(request, context)
         self._snapshot(request.index, request.id, context)
         del self.snapshots[request.index][request.id]
-        return pb.DeleteSnapshotResponse()
+        return index_pb2.DeleteSnapshotResponse()
 
     def RestoreIndex(self, requests: Any, context: Any) -> Any:
         """An empty index."""
@@ -205,7 +225,7 @@ class FakeEmbedding(pb_grpc.EmbeddingServiceServicer, models_pb2_grpc.ModelServi
             self._snapshot(target.of or target.index, target.id, context)
         if self.refuses_heads:
             self._fail(Conflict("the snapshot is of another model"), context)
-        yield pb.RestoreIndexResponse(accepted=pb.RestoreAccepted())
+        yield index_pb2.RestoreIndexResponse(accepted=index_pb2.RestoreAccepted())
         for request in requests:
             content += request.chunk
         time.sleep(0.1)  # a call that breaks off ends its requests, too, and says so a little later
@@ -213,7 +233,7 @@ class FakeEmbedding(pb_grpc.EmbeddingServiceServicer, models_pb2_grpc.ModelServi
             return
         self.restored.append((target, bytes(content)))
         self.indexes.setdefault(target.index, {})
-        yield pb.RestoreIndexResponse(index=self._listed(target.index))
+        yield index_pb2.RestoreIndexResponse(index=self._listed(target.index))
 
     def ListModels(self, request: Any, context: Any) -> Any:
         """The two models."""
@@ -231,24 +251,24 @@ class FakeEmbedding(pb_grpc.EmbeddingServiceServicer, models_pb2_grpc.ModelServi
     def _fail(self, error: InterplayError, context: Any) -> None:
         context.abort_with_status(rpc_status.to_status(status_from_error(error)))
 
-    def _index(self, name: str, context: Any) -> dict[str, pb.Entry]:
+    def _index(self, name: str, context: Any) -> dict[str, index_pb2.Entry]:
         if name not in self.indexes:
             self._fail(NotFound(f"no index {name!r}; there are: {', '.join(self.indexes)}"), context)
         return self.indexes[name]
 
-    def _snapshot(self, name: str, snapshot: str, context: Any) -> pb.Snapshot:
+    def _snapshot(self, name: str, snapshot: str, context: Any) -> index_pb2.Snapshot:
         if snapshot not in self.snapshots.get(name, {}):
             self._fail(NotFound(f"no snapshot {snapshot!r} of index {name!r}"), context)
-        made = pb.Snapshot(
+        made = index_pb2.Snapshot(
             index=name, id=snapshot, entries=7, bytes=len(self.snapshots[name][snapshot]), dimension=DIMENSION
         )
         made.created.FromDatetime(CREATED)
         return made
 
-    def _listed(self, name: str) -> pb.Index:
+    def _listed(self, name: str) -> index_pb2.Index:
         created = Timestamp()
         created.FromDatetime(CREATED)
-        return pb.Index(
+        return index_pb2.Index(
             name=name,
             generation="g1",
             entries=len(self.indexes[name]),
@@ -258,10 +278,10 @@ class FakeEmbedding(pb_grpc.EmbeddingServiceServicer, models_pb2_grpc.ModelServi
         )
 
 
-def _vector(*values: float) -> pb.Vector:
+def _vector(*values: float) -> index_pb2.Vector:
     numbers = np.zeros(DIMENSION, dtype="<f4")
     numbers[: len(values)] = values
-    return pb.Vector(values=numbers.tobytes())
+    return index_pb2.Vector(values=numbers.tobytes())
 
 
 def _understood(text: str) -> pb.Understood:

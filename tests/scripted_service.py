@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 
 from interplay.capabilities import get_capability
+from interplay.rpc.common.v1 import index_pb2, index_pb2_grpc
 from interplay.rpc.text_detection.v1 import text_detection_pb2 as pb
 from interplay.rpc.text_detection.v1 import text_detection_pb2_grpc as pb_grpc
 from interplay.serving.interceptors import ActiveCalls, EdgeInterceptor
@@ -19,7 +20,7 @@ from interplay.settings import MAX_MESSAGE_BYTES
 
 CAPABILITY = get_capability("text_detection")
 
-Act = Callable[[pb.PresenceRequest, grpc.aio.ServicerContext], Awaitable[None]]
+Act = Callable[[Any, grpc.aio.ServicerContext], Awaitable[None]]
 
 
 async def answer_at_once(request: pb.PresenceRequest, context: grpc.aio.ServicerContext) -> None:
@@ -27,8 +28,8 @@ async def answer_at_once(request: pb.PresenceRequest, context: grpc.aio.Servicer
 
 
 @dataclass
-class ScriptedService(pb_grpc.TextDetectionServiceServicer):
-    """``Presence`` does what ``act`` does and answers; ``ProcessBulk`` echoes ids.
+class ScriptedService(pb_grpc.TextDetectionServiceServicer, index_pb2_grpc.IndexServiceServicer):
+    """``Presence`` and ``DropIndex`` do what ``act`` does and answer; ``ProcessBulk`` echoes ids.
 
     Attributes:
         act: May raise or wait.
@@ -50,6 +51,13 @@ class ScriptedService(pb_grpc.TextDetectionServiceServicer):
         self.calls.append(dict(context.invocation_metadata() or ()))
         await self.act(request, context)
         return pb.PresenceResponse(width=len(request.image.content), mean_probability=0.5)
+
+    async def DropIndex(
+        self, request: index_pb2.DropIndexRequest, context: grpc.aio.ServicerContext
+    ) -> index_pb2.DropIndexResponse:
+        self.calls.append(dict(context.invocation_metadata() or ()))
+        await self.act(request, context)
+        return index_pb2.DropIndexResponse()
 
     async def ProcessBulk(
         self, requests: AsyncIterator[pb.ProcessBulkRequest], context: grpc.aio.ServicerContext
@@ -84,6 +92,7 @@ async def scripted_server(
     service.health = health_aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(service.health, server)
     pb_grpc.add_TextDetectionServiceServicer_to_server(service, server)
+    index_pb2_grpc.add_IndexServiceServicer_to_server(service, server)
     await service.set_serving(serving)
     service.address = f"127.0.0.1:{server.add_insecure_port(f'127.0.0.1:{port}')}"
     await server.start()

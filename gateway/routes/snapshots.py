@@ -13,10 +13,11 @@ from gateway.image_input import parse_body
 from gateway.negotiation import JSON
 from gateway.openapi_parts import problem_responses
 from gateway.problems import RefusedBody
-from gateway.routes.embedding import CAPABILITY, IndexName
+from gateway.routes.indexes import IndexName, WhoseIndexes
 from gateway.schemas.indexes import IndexBody
 from gateway.schemas.snapshots import EXAMPLE_ID, RestoreBody, SnapshotBody, SnapshotList
-from gateway.upstream import call_server, receive_from_server, send_to_server
+from gateway.upstream import call_indexes, receive_from_server, send_to_server
+from interplay.capabilities import DEFAULT_INDEX_CAPABILITY
 from interplay.errors import (
     Conflict,
     DeadlineExceeded,
@@ -31,7 +32,7 @@ from interplay.errors import (
     UnsupportedMedia,
     UploadTimeout,
 )
-from interplay.rpc.embedding.v1 import embedding_pb2 as pb
+from interplay.rpc.common.v1 import index_pb2 as pb
 
 BINARY = "application/octet-stream"
 # After so much of a file the server says whether it wants the rest.
@@ -39,7 +40,7 @@ _HEAD_BYTES = 64 * 1024
 
 router = APIRouter(
     prefix="/v1/indexes/{name}",
-    tags=[CAPABILITY],
+    tags=["indexes"],
     dependencies=[Depends(require_scope("infer")), Depends(require_scope("jobs"))],
 )
 
@@ -63,20 +64,24 @@ def _answers(
     response_model=SnapshotBody,
     responses=_answers(201, SnapshotBody.EXAMPLE, Conflict, NoRoom),
 )
-async def create_snapshot(name: IndexName, request: Request, state: StateDep) -> SnapshotBody:
+async def create_snapshot(
+    name: IndexName, request: Request, state: StateDep, capability: WhoseIndexes = DEFAULT_INDEX_CAPABILITY
+) -> SnapshotBody:
     """Write an index into a file that the server keeps. Searches go on; changes of an embedded index wait."""
     message = pb.CreateSnapshotRequest(index=name)
     timeout_s = state.settings.snapshot_timeout_s
-    response = await call_server(request, state, CAPABILITY, "CreateSnapshot", message, timeout_s)
+    response = await call_indexes(request, state, capability, "CreateSnapshot", message, timeout_s)
     return SnapshotBody.from_proto(response.snapshot)
 
 
 @router.get("/snapshots", response_model=SnapshotList, responses=_answers(200, SnapshotList.EXAMPLE))
-async def list_snapshots(name: IndexName, request: Request, state: StateDep) -> SnapshotList:
+async def list_snapshots(
+    name: IndexName, request: Request, state: StateDep, capability: WhoseIndexes = DEFAULT_INDEX_CAPABILITY
+) -> SnapshotList:
     """Snapshots of an index, newest first. They outlive it."""
     message = pb.ListSnapshotsRequest(index=name)
     timeout_s = state.settings.request_timeout_s
-    response = await call_server(request, state, CAPABILITY, "ListSnapshots", message, timeout_s)
+    response = await call_indexes(request, state, capability, "ListSnapshots", message, timeout_s)
     return SnapshotList(snapshots=[SnapshotBody.from_proto(found) for found in response.snapshots])
 
 
@@ -96,12 +101,16 @@ async def list_snapshots(name: IndexName, request: Request, state: StateDep) -> 
         **problem_responses(*_UPSTREAM),
     },
 )
-async def download_snapshot(name: IndexName, snapshot: SnapshotId, state: StateDep) -> StreamingResponse:
+async def download_snapshot(
+    name: IndexName,
+    snapshot: SnapshotId,
+    state: StateDep,
+    capability: WhoseIndexes = DEFAULT_INDEX_CAPABILITY,
+) -> StreamingResponse:
     """A snapshot's file."""
     message = pb.DownloadSnapshotRequest(index=name, id=snapshot)
-    parts = receive_from_server(
-        state, CAPABILITY, "DownloadSnapshot", message, state.settings.snapshot_timeout_s
-    )
+    timeout_s = state.settings.snapshot_timeout_s
+    parts = receive_from_server(state, capability, "DownloadSnapshot", message, timeout_s, service="indexes")
     described: pb.Snapshot = (await anext(parts)).snapshot
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -118,12 +127,16 @@ async def download_snapshot(name: IndexName, snapshot: SnapshotId, state: StateD
 
 @router.delete("/snapshots/{snapshot}", status_code=204, responses=problem_responses(*_UPSTREAM))
 async def delete_snapshot(
-    name: IndexName, snapshot: SnapshotId, request: Request, state: StateDep
+    name: IndexName,
+    snapshot: SnapshotId,
+    request: Request,
+    state: StateDep,
+    capability: WhoseIndexes = DEFAULT_INDEX_CAPABILITY,
 ) -> Response:
     """Remove a snapshot."""
     message = pb.DeleteSnapshotRequest(index=name, id=snapshot)
     timeout_s = state.settings.request_timeout_s
-    await call_server(request, state, CAPABILITY, "DeleteSnapshot", message, timeout_s)
+    await call_indexes(request, state, capability, "DeleteSnapshot", message, timeout_s)
     return Response(status_code=204)
 
 
@@ -149,6 +162,7 @@ async def restore_index(
     request: Request,
     state: StateDep,
     replace: Annotated[bool, Query(description="Whether an index of that name may be replaced.")] = False,
+    capability: WhoseIndexes = DEFAULT_INDEX_CAPABILITY,
 ) -> IndexBody:
     """Make an index of a snapshot that the server keeps (JSON), or of a snapshot's file (the body).
 
@@ -158,7 +172,7 @@ async def restore_index(
     target = pb.Restore(index=name, replace=replace)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == JSON:
-        body = await parse_body(request, state, CAPABILITY, RestoreBody)
+        body = await parse_body(request, state, capability, RestoreBody)
         target.id, target.of = body.snapshot, body.of
     elif media_type == BINARY:
         target.bytes = int(request.headers.get("content-length", 0))
@@ -178,7 +192,9 @@ async def restore_index(
             head.chunk += piece
     timeout_s = state.settings.snapshot_timeout_s
     try:
-        response = await send_to_server(request, state, CAPABILITY, "RestoreIndex", head, rest, timeout_s)
+        response = await send_to_server(
+            request, state, capability, "RestoreIndex", head, rest, timeout_s, service="indexes"
+        )
     except InterplayError as error:
         raise RefusedBody(error) from error  # some of the body may still be on its way
     return IndexBody.from_proto(response.index)

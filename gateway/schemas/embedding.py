@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import BaseModel, Field, model_validator
 
 from gateway.schemas.common import Exemplified, ImageSource
-from gateway.schemas.search import JsonBody
-from interplay.rpc.embedding.v1 import embedding_pb2 as pb
+from gateway.schemas.entries import JsonBody
+from interplay.rpc.common.v1 import index_pb2
 
 MAX_TEXTS = 256
 MAX_IMAGES = 64
@@ -97,7 +97,7 @@ class EmbeddingsAnswer(Exemplified):
     usage: UsageBody
 
 
-def encoded(vector: pb.Vector, encoding_format: str) -> list[float] | str:
+def encoded(vector: index_pb2.Vector, encoding_format: str) -> list[float] | str:
     """A vector as ``encoding_format`` says."""
     if encoding_format == "base64":
         return base64.b64encode(vector.values).decode()

@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import BaseModel, Field, model_validator
 
 from gateway.schemas.common import EXAMPLE_TIMINGS, Exemplified, ImageSource, TimingsBody
-from gateway.schemas.search import EXAMPLE_ENTRY, EntryBody, JsonBody, datetime_of
-from interplay.rpc.embedding.v1 import embedding_pb2 as pb
+from gateway.schemas.entries import EXAMPLE_ENTRY, EntryBody, JsonBody, datetime_of
+from interplay.rpc.common.v1 import index_pb2 as pb
 
 MAX_ENTRIES = 64
 MAX_IDS = 1000
@@ -36,7 +36,7 @@ class IndexBody(Exemplified):
     generation: str = Field(description="Of the contents that answer; a rebuild makes another.")
     entries: int
     dimension: int = Field(description="Numbers in a vector.")
-    space: str = Field(description="Digest of the word model whose space its vectors are in.")
+    space: str = Field(description="Digest of the model in whose space its vectors are.")
     created: datetime = Field(description="When the generation was begun.")
     building: list[str] = Field(description="Generations that are being built.")
 
@@ -55,12 +55,12 @@ class IndexBody(Exemplified):
 
 
 class IndexList(Exemplified):
-    """All indexes."""
+    """All indexes of a capability."""
 
     EXAMPLE: ClassVar[dict[str, Any]] = {"indexes": [_EXAMPLE_INDEX], "languages": ["ca", "de", "es", "fr"]}
 
     indexes: list[IndexBody]
-    languages: list[str] = Field(description="Languages of query words beside English.")
+    languages: list[str] = Field(description="Languages of query words beside English; of `embedding` alone.")
 
 
 class NewIndex(JsonBody):

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from gateway.schemas.common import Exemplified
-from gateway.schemas.search import JsonBody, datetime_of
-from interplay.rpc.embedding.v1 import embedding_pb2 as pb
+from gateway.schemas.entries import JsonBody, datetime_of
+from interplay.rpc.common.v1 import index_pb2 as pb
 
 EXAMPLE_ID = "20261125t101500z-8c2f6f6e"
 _EXAMPLE = {
@@ -33,7 +33,7 @@ class SnapshotBody(Exemplified):
     entries: int
     bytes: int = Field(description="Of the file.")
     dimension: int = Field(description="Numbers in a vector.")
-    space: str = Field(description="Digest of the word model whose space its vectors are in.")
+    space: str = Field(description="Digest of the model in whose space its vectors are.")
     created: datetime
 
     @classmethod

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 
+from interplay.capabilities import index_capabilities
 from interplay.errors import InternalError, InterplayError, Unavailable, error_from_reason
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -18,6 +19,11 @@ Url = Annotated[str, typer.Option(envvar="INTERPLAY_URL", help="Where the gatewa
 ApiKey = Annotated[
     str | None,
     typer.Option(envvar="INTERPLAY_API_KEY", help="API key, if the gateway wants one.", show_default=False),
+]
+
+
+WhoseIndexes = Annotated[
+    str, typer.Option(help=f"Whose indexes are meant: {', '.join(index_capabilities())}.")
 ]
 
 

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from interplay.capabilities import DEFAULT_INDEX_CAPABILITY
 from interplay.cli import snapshots
 from interplay.cli.app import EXIT_FAILED, examples, new_app
-from interplay.cli.gateway_client import DEFAULT_URL, ApiKey, GatewayClient, Url
+from interplay.cli.gateway_client import DEFAULT_URL, ApiKey, GatewayClient, Url, WhoseIndexes
 from interplay.cli.photos import Photos
 
 app = new_app(no_args_is_help=True, help="Indexes of photos that can be searched (needs `interplay up`).")
@@ -24,6 +25,7 @@ _AT_ONCE = 16
 @app.command("list", epilog=examples("interplay index list"))
 def list_indexes(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    capability: WhoseIndexes = DEFAULT_INDEX_CAPABILITY,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
@@ -32,7 +34,7 @@ def list_indexes(
     from rich.table import Table
 
     with GatewayClient(url, api_key) as client:
-        answer = client.request("GET", "/v1/indexes").json()
+        answer = client.request("GET", "/v1/indexes", params={"capability": capability}).json()
     if as_json:
         typer.echo(json.dumps(answer))
         return
@@ -41,14 +43,20 @@ def list_indexes(
         table.add_row(index["name"], f"{index['entries']:,}", index["created"], ", ".join(index["building"]))
     console = Console(highlight=False)
     console.print(table if answer["indexes"] else "no index yet; make one: interplay index create photos")
-    console.print(f"query words in en, {', '.join(answer['languages'])}", style="dim")
+    if answer["languages"]:
+        console.print(f"query words in en, {', '.join(answer['languages'])}", style="dim")
 
 
 @app.command(epilog=examples("interplay index create photos"))
-def create(name: Name, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+def create(
+    name: Name,
+    capability: WhoseIndexes = DEFAULT_INDEX_CAPABILITY,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
     """Make an empty index."""
     with GatewayClient(url, api_key) as client:
-        client.request("POST", "/v1/indexes", json={"name": name})
+        client.request("POST", "/v1/indexes", params={"capability": capability}, json={"name": name})
     typer.echo(f"{name}: empty; add photos: interplay index add {name} *.jpg")
 
 
@@ -65,6 +73,7 @@ def add(
     tag: Annotated[list[str] | None, typer.Option(help="A tag of the photos; may be repeated.")] = None,
     at: Annotated[str | None, typer.Option(help="Where they were taken.", metavar="LAT,LON")] = None,
     time: Annotated[str | None, typer.Option(help="When they were taken (RFC 3339).")] = None,
+    capability: WhoseIndexes = DEFAULT_INDEX_CAPABILITY,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
@@ -80,7 +89,12 @@ def add(
     with GatewayClient(url, api_key) as client:
         for start in range(0, len(photos), _AT_ONCE):
             entries = [_entry(photo, facts) for photo in photos[start : start + _AT_ONCE]]
-            answer = client.request("POST", f"/v1/indexes/{name}/entries", json={"entries": entries}).json()
+            answer = client.request(
+                "POST",
+                f"/v1/indexes/{name}/entries",
+                params={"capability": capability},
+                json={"entries": entries},
+            ).json()
             added += answer["added"]
             for error in answer["errors"]:
                 failed += 1
@@ -94,12 +108,14 @@ def add(
 def remove(
     name: Name,
     ids: Annotated[list[str], typer.Argument(help="Ids of the photos.", show_default=False)],
+    capability: WhoseIndexes = DEFAULT_INDEX_CAPABILITY,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
     """Remove photos from an index."""
     with GatewayClient(url, api_key) as client:
-        answer = client.request("POST", f"/v1/indexes/{name}/entries:delete", json={"ids": ids}).json()
+        path, query = f"/v1/indexes/{name}/entries:delete", {"capability": capability}
+        answer = client.request("POST", path, params=query, json={"ids": ids}).json()
     typer.echo(f"{name}: {answer['deleted']} removed")
 
 
@@ -107,6 +123,7 @@ def remove(
 def drop(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    capability: WhoseIndexes = DEFAULT_INDEX_CAPABILITY,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
@@ -114,7 +131,7 @@ def drop(
     if not yes:
         typer.confirm(f"remove the index {name} with everything in it?", abort=True)
     with GatewayClient(url, api_key) as client:
-        client.request("DELETE", f"/v1/indexes/{name}")
+        client.request("DELETE", f"/v1/indexes/{name}", params={"capability": capability})
     typer.echo(f"{name}: removed")
 
 

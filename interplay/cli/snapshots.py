@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from interplay.cli.gateway_client import DEFAULT_URL, ApiKey, GatewayClient, Url
+from interplay.capabilities import DEFAULT_INDEX_CAPABILITY
+from interplay.cli.gateway_client import DEFAULT_URL, ApiKey, GatewayClient, Url, WhoseIndexes
 from interplay.errors import InternalError
 
 if TYPE_CHECKING:
@@ -33,22 +34,24 @@ def make(
     keep: Annotated[bool, typer.Option("--keep", help="With --out: let the server keep it, too.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     as_json: AsJson = False,
+    capability: WhoseIndexes = DEFAULT_INDEX_CAPABILITY,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
     """Write an index into one file, from which it can be made again."""
     if out is not None and out.exists() and not force:
         raise typer.BadParameter(f"{out} is there already; --force writes over it", param_hint="--out")
+    query = {"capability": capability}
     with GatewayClient(url, api_key, timeout_s=_TIMEOUT_S) as client:
         with _working(f"writing a snapshot of {name}"):
-            made = client.request("POST", f"/v1/indexes/{name}/snapshots").json()
+            made = client.request("POST", f"/v1/indexes/{name}/snapshots", params=query).json()
         path = f"/v1/indexes/{name}/snapshots/{made['snapshot']}"
         if out is not None:
             try:
-                _download(client, path, made["bytes"], out)
+                _download(client, path, query, made["bytes"], out)
             finally:
                 if not keep:
-                    client.request("DELETE", path)
+                    client.request("DELETE", path, params=query)
     if as_json:
         typer.echo(json.dumps(made))
         return
@@ -56,13 +59,20 @@ def make(
     typer.echo(f"{name}: {made['entries']:,} photos, {made['bytes']:,} bytes in {where}")
 
 
-def list_kept(name: Name, as_json: AsJson = False, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+def list_kept(
+    name: Name,
+    as_json: AsJson = False,
+    capability: WhoseIndexes = DEFAULT_INDEX_CAPABILITY,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
     """Snapshots of an index that the server keeps, newest first; also of a removed one."""
     from rich.console import Console
     from rich.table import Table
 
     with GatewayClient(url, api_key) as client:
-        found = client.request("GET", f"/v1/indexes/{name}/snapshots").json()["snapshots"]
+        path, query = f"/v1/indexes/{name}/snapshots", {"capability": capability}
+        found = client.request("GET", path, params=query).json()["snapshots"]
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -89,13 +99,14 @@ def restore(
         bool, typer.Option("--replace", help="Put it in the place of an index of that name.")
     ] = False,
     as_json: AsJson = False,
+    capability: WhoseIndexes = DEFAULT_INDEX_CAPABILITY,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
     """Make an index of a snapshot: of a file, or of one that the server keeps."""
     if (file is None) == (snapshot is None):
         raise typer.BadParameter("name either a FILE or a --snapshot")
-    query = {"replace": str(replace).lower()}
+    query = {"replace": str(replace).lower(), "capability": capability}
     path = f"/v1/indexes/{name}/restore"
     with GatewayClient(url, api_key, timeout_s=_TIMEOUT_S) as client:
         if file is not None:
@@ -110,22 +121,28 @@ def restore(
 def remove(
     name: Name,
     snapshot: Annotated[str, typer.Argument(metavar="ID", help="The snapshot.", show_default=False)],
+    capability: WhoseIndexes = DEFAULT_INDEX_CAPABILITY,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
     """Remove a snapshot that the server keeps."""
     with GatewayClient(url, api_key) as client:
-        client.request("DELETE", f"/v1/indexes/{name}/snapshots/{snapshot}")
+        path, query = f"/v1/indexes/{name}/snapshots/{snapshot}", {"capability": capability}
+        client.request("DELETE", path, params=query)
     typer.echo(f"{name}: snapshot {snapshot} removed")
 
 
-def _download(client: GatewayClient, path: str, size: int, out: Path) -> None:
+def _download(client: GatewayClient, path: str, query: dict[str, str], size: int, out: Path) -> None:
     """Write the answer's body into a file, which is there whole or not at all."""
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.part")
     received = 0
     try:
-        with _transfer() as progress, client.stream("GET", path) as response, partial.open("wb") as stream:
+        with (
+            _transfer() as progress,
+            client.stream("GET", path, params=query) as response,
+            partial.open("wb") as stream,
+        ):
             shown = progress.add_task("receiving", total=size)
             for piece in response.iter_bytes():
                 stream.write(piece)

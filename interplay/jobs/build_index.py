@@ -1,9 +1,10 @@
 """Job kind ``build_index``: make an index of a data set's images, to be searched by words and pictures.
 
-The images are embedded by the embedding server, in batches, into a generation of the index that is named
-after the job; the index that answers meanwhile is not touched. When all is in, the new generation is
-optimised and swapped in. Killed at any moment, the job goes on where it was: what is in the generation
-is only written again, under the same ids.
+The images are read once and sent, in batches, to the server of every capability named, into a generation
+of its index that is named after the job; the index that answers meanwhile is not touched. When all is in,
+the new generations are optimised and swapped in, one capability after the other. Killed at any moment, the
+job goes on where it was: what is in a generation is only written again, under the same ids, and one that is
+published already stays as it is.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
+from interplay.capabilities import DEFAULT_INDEX_CAPABILITY, check_keeps_indexes, index_capabilities
 from interplay.errors import (
     Conflict,
     InterplayError,
@@ -33,7 +35,7 @@ from interplay.jobs.work import DoneUnit, JobContext, JobKind, JobParams, JobRes
 from interplay.media.draw import contact_sheet
 from interplay.media.images import decode, encode_jpeg, probe
 from interplay.rpc.common.v1 import common_pb2
-from interplay.rpc.embedding.v1 import embedding_pb2 as pb
+from interplay.rpc.common.v1 import index_pb2 as pb
 from interplay.rpc.status import error_from_item
 
 PathField = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
@@ -56,6 +58,14 @@ _EXAMPLES = 24
 _ITEM_ERRORS = (InvalidInput, ModelFailed, NotFound, PermissionDenied)
 
 
+class _Image(NamedTuple):
+    """An image of a unit that was read: its place in the unit, where it is from, and what is sent of it."""
+
+    number: int
+    item: IndexItem
+    entry: pb.NewEntry
+
+
 class BuildIndex(JobParams):
     """Parameters of ``build_index``."""
 
@@ -72,9 +82,28 @@ class BuildIndex(JobParams):
     )
     thumbnail_px: int = Field(256, ge=0, le=512, description="Longer side of thumbnails; 0 for none.")
     overwrite: bool = Field(False, description="Write into the `output` of an earlier job.")
+    capabilities: list[Annotated[str, AfterValidator(check_keeps_indexes)]] = Field(
+        [DEFAULT_INDEX_CAPABILITY],
+        min_length=1,
+        description="Whose index of this name is built; each image is read once and sent to them in this "
+        "order. If one refuses an image, it is not sent to those after it, stays with those before it, and "
+        "counts as failed. The summary says how many each has.",
+        json_schema_extra={
+            "items": {"type": "string", "enum": list(index_capabilities())},
+            "uniqueItems": True,
+        },
+    )
     batch_size: int = Field(
         512, ge=1, le=1024, description="Images a unit: what is repeated at most after a crash."
     )
+
+    @field_validator("capabilities")
+    @classmethod
+    def _check_unique(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if value.count(name) > 1:
+                raise ValueError(f"{name!r} is there more than once")
+        return value
 
     def paths(self) -> dict[str, str]:
         """Input and output."""
@@ -87,12 +116,12 @@ class BuildIndexWork(Work):
     def __init__(self, params: BuildIndex, context: JobContext) -> None:
         self._params = params
         self._datasets = context.datasets
-        self._client = context.models.client("embedding")
+        self._clients = {name: context.models.client(name) for name in params.capabilities}
         # Names of generations are parted by single hyphens; ids of jobs are hexadecimal.
         self._generation = f"job-{context.job_id.replace('-', '')}"
 
     def plan(self) -> list[list[Any]]:
-        """Units of ``[id, where, facts]``; begins the generation.
+        """Units of ``[id, where, facts]``; begins the generations.
 
         Raises:
             PermissionDenied, NotFound, InvalidParameter: Input or output cannot be used.
@@ -116,7 +145,9 @@ class BuildIndexWork(Work):
                 raise InvalidParameter(f"the input has more than {_MAX_ITEMS:,} images", field="params.input")
         if not items:
             raise InvalidParameter(f"there are no images in {self._params.input!r}", field="params.input")
-        self._begin()
+        request = pb.BeginBuildRequest(index=self._params.index, generation=self._generation)
+        for client in self._clients.values():
+            client.call(client.indexes.BeginBuild, request)
         size = self._params.batch_size
         return [items[start : start + size] for start in range(0, len(items), size)]
 
@@ -128,63 +159,62 @@ class BuildIndexWork(Work):
             for call in self._calls([IndexItem(*item) for item in items], outcomes):
                 if len(under_way) == _CALLS:
                     under_way.popleft().result()
-                under_way.append(pool.submit(self._add, *call, outcomes))
+                under_way.append(pool.submit(self._add, call, outcomes))
             while under_way:
                 under_way.popleft().result()
         return [outcomes[number] for number in range(len(items))]
 
     def finish(self, units: Iterable[DoneUnit]) -> JobResult:
-        """Swap the generation in; write the lists, the contact sheet and, last, the summary."""
-        self._begin_again()
-        request = pb.PublishBuildRequest(index=self._params.index, generation=self._generation)
-        published = self._client.call(
-            self._client.stub.PublishBuild, request, timeout_s=_PUBLISH_TIMEOUT_S
-        ).index
-        added = failed = 0
+        """Swap the generations in; write the lists, the contact sheet and, last, the summary."""
+        published = self._publish()
+        total = unreadable = 0
+        refused = dict.fromkeys(self._clients, 0)
         examples: list[tuple[str, str]] = []
         with ExitStack() as stack:
             stream = stack.enter_context(self._datasets.write(self._path(FAILED), name="params.output"))
             for unit in units:
                 for item, outcome in zip(unit.items, unit.results, strict=True):
-                    if "error" in outcome:
-                        failed += 1
-                        line = {"id": item[0], **item[1], "error": outcome["error"]}
+                    total += 1
+                    if error := outcome.get("error"):
+                        if "capability" in error:
+                            refused[error["capability"]] += 1
+                        else:
+                            unreadable += 1
+                        line = {"id": item[0], **item[1], "error": error}
                         stream.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
-                        continue
-                    added += 1
-                    if outcome["thumbnail"] and len(examples) < _EXAMPLES:
+                    elif outcome["thumbnail"] and len(examples) < _EXAMPLES:
                         examples.append((outcome["thumbnail"], item[0]))
         self._draw(examples)
+        each, added = {}, total - unreadable
+        for name, index in published.items():
+            added -= refused[name]  # and those after it did not get them
+            each[name] = {"added": added, "entries": index.entries, "space": index.space}
+        first = next(iter(published.values()))
         summary = {
             "index": self._params.index,
             "generation": self._generation,
             "added": added,
-            "failed": failed,
-            "entries": published.entries,
-            "space": published.space,
+            "failed": total - added,
+            "entries": first.entries,
+            "space": first.space,
             "input": self._params.input,
+            "capabilities": each,
         }
         with self._datasets.write(self._path(SUMMARY), name="params.output") as stream:
             stream.write(json.dumps(summary, indent=2).encode() + b"\n")
         return JobResult(summary=summary, output=self._folder, files=list(self._files()))
 
-    def _begin(self) -> None:
-        request = pb.BeginBuildRequest(index=self._params.index, generation=self._generation)
-        self._client.call(self._client.stub.BeginBuild, request)
+    def _publish(self) -> dict[str, pb.Index]:
+        """Swap the generations in that are not yet; the indexes by capability."""
+        request = pb.PublishBuildRequest(index=self._params.index, generation=self._generation)
+        return {
+            name: client.call(client.indexes.PublishBuild, request, timeout_s=_PUBLISH_TIMEOUT_S).index
+            for name, client in self._clients.items()
+        }
 
-    def _begin_again(self) -> None:
-        """A finish that is repeated finds its generation published already, which is as well."""
-        try:
-            self._begin()
-        except Conflict:
-            return
-
-    def _calls(
-        self, items: list[IndexItem], outcomes: dict[int, Any]
-    ) -> Iterator[tuple[list[int], list[IndexItem], list[pb.NewEntry]]]:
+    def _calls(self, items: list[IndexItem], outcomes: dict[int, Any]) -> Iterator[list[_Image]]:
         """Images in portions of one call; those that cannot be read fail here."""
-        numbers: list[int] = []
-        entries: list[pb.NewEntry] = []
+        images: list[_Image] = []
         size = 0
         for number, item in enumerate(items):
             try:
@@ -194,36 +224,45 @@ class BuildIndexWork(Work):
             except _ITEM_ERRORS as error:
                 outcomes[number] = _failure(error)
                 continue
-            if entries and (size + len(content) > _CALL_BYTES or len(entries) == _CALL_ITEMS):
-                yield numbers, [items[n] for n in numbers], entries
-                numbers, entries, size = [], [], 0
-            numbers.append(number)
-            entries.append(pb.NewEntry(entry=entry, image=common_pb2.Image(content=content)))
+            if images and (size + len(content) > _CALL_BYTES or len(images) == _CALL_ITEMS):
+                yield images
+                images, size = [], 0
+            new = pb.NewEntry(entry=entry, image=common_pb2.Image(content=content))
+            images.append(_Image(number, item, new))
             size += len(content)
-        if entries:
-            yield numbers, [items[n] for n in numbers], entries
+        if images:
+            yield images
 
-    def _add(
-        self, numbers: list[int], items: list[IndexItem], entries: list[pb.NewEntry], outcomes: dict[int, Any]
-    ) -> None:
-        request = pb.UpsertRequest(
-            index=self._params.index,
-            generation=self._generation,
-            entries=entries,
-            thumbnail_px=self._params.thumbnail_px,
-        )
-        response = self._client.call(self._client.stub.Upsert, request, timeout_s=_CALL_TIMEOUT_S)
-        for number, item, result in zip(numbers, items, response.results, strict=True):
-            if result.HasField("error"):
-                error = error_from_item(result.error)
-                if error.row.retryable:
-                    raise error
-                outcomes[number] = _failure(error)
-                continue
-            if result.thumbnail:
-                with self._datasets.write(self._thumbnail_url(item.id), name="params.output") as stream:
-                    stream.write(result.thumbnail)
-            outcomes[number] = {"thumbnail": self._thumbnail_url(item.id) if result.thumbnail else ""}
+    def _add(self, images: list[_Image], outcomes: dict[int, Any]) -> None:
+        """Send images to every capability; what one refuses is not sent to those after it."""
+        thumbnail_px = self._params.thumbnail_px
+        for name, client in self._clients.items():
+            if not images:
+                return
+            request = pb.UpsertRequest(
+                index=self._params.index,
+                generation=self._generation,
+                entries=[image.entry for image in images],
+                thumbnail_px=thumbnail_px,
+            )
+            response = client.call(client.indexes.Upsert, request, timeout_s=_CALL_TIMEOUT_S)
+            kept = []
+            for image, result in zip(images, response.results, strict=True):
+                if result.HasField("error"):
+                    error = error_from_item(result.error)
+                    if error.row.retryable:
+                        raise error
+                    outcomes[image.number] = _failure(error, name)
+                    continue
+                kept.append(image)
+                if result.thumbnail:
+                    url = self._thumbnail_url(image.item.id)
+                    with self._datasets.write(url, name="params.output") as stream:
+                        stream.write(result.thumbnail)
+                    outcomes[image.number] = {"thumbnail": url}
+                else:
+                    outcomes.setdefault(image.number, {"thumbnail": ""})
+            images, thumbnail_px = kept, 0  # the first one has made them
 
     def _draw(self, examples: list[tuple[str, str]]) -> None:
         images, captions = [], []
@@ -296,8 +335,10 @@ def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _failure(error: InterplayError) -> dict[str, Any]:
-    return {"error": {"reason": error.row.reason, "message": error.message}}
+def _failure(error: InterplayError, capability: str | None = None) -> dict[str, Any]:
+    """The outcome of an image that could not be read, or that a capability refused."""
+    found = {"reason": error.row.reason, "message": error.message}
+    return {"error": found if capability is None else {**found, "capability": capability}}
 
 
 KIND = JobKind(
@@ -306,6 +347,6 @@ KIND = JobKind(
     params=BuildIndex,
     example={"index": "photos", "input": "photos", "output": "photos-index"},
     start=BuildIndexWork,
-    capabilities=("embedding",),
+    capabilities=index_capabilities(),
     parallel=4,
 )

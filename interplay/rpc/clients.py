@@ -22,12 +22,14 @@ from opentelemetry import propagate
 
 from interplay.capabilities import Capability
 from interplay.errors import DeadlineExceeded, InterplayError, Unavailable
-from interplay.rpc.common.v1 import models_pb2_grpc
+from interplay.rpc.common.v1 import index_pb2, index_pb2_grpc, models_pb2_grpc
 from interplay.rpc.status import DETAILS_KEY, error_from_rpc
 from interplay.settings import MAX_MESSAGE_BYTES
 from interplay.telemetry.context import METADATA_KEY, get_request_id
 
 DEFAULT_TIMEOUT_S = 30.0
+# Full name of the service of a capability's indexes, beside the capability's own.
+INDEX_SERVICE: str = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
 # How long calls wait for a server that said it was going (NOT_SERVING) to be replaced. A server that
 # vanished without a word gets no such patience: its callers are told UNAVAILABLE at once.
 RESTART_PATIENCE_S = 20.0
@@ -49,13 +51,13 @@ def connection_options() -> list[tuple[str, Any]]:
 
 
 def channel_options(capability: Capability) -> list[tuple[str, Any]]:
-    """``connection_options`` with balancing, health checks and retries for a capability's calls."""
+    """``connection_options`` with balancing, health checks and retries for a capability and its indexes."""
     service_config = {
         "loadBalancingConfig": [{"round_robin": {}}],
         "healthCheckConfig": {"serviceName": capability.grpc_service},
         "methodConfig": [
             {
-                "name": [{"service": capability.grpc_service}],
+                "name": [{"service": capability.grpc_service}, {"service": INDEX_SERVICE}],
                 "retryPolicy": {
                     "maxAttempts": 3,
                     "initialBackoff": "0.1s",
@@ -144,6 +146,11 @@ class ModelServerClient:
         capability: Which service.
         target: gRPC target: ``host:port`` or ``dns:///name:port``.
         default_timeout_s: Deadline of calls that set none.
+
+    Attributes:
+        stub: Of the capability's own service.
+        models: Of ``ModelService``.
+        indexes: Of ``IndexService``, which servers have whose capability keeps indexes.
     """
 
     def __init__(
@@ -155,13 +162,14 @@ class ModelServerClient:
         self._channel = grpc.aio.insecure_channel(target, options=channel_options(capability))
         self.stub = service_stub(capability, self._channel)
         self.models = models_pb2_grpc.ModelServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self.indexes = index_pb2_grpc.IndexServiceStub(self._channel)  # type: ignore[no-untyped-call]
         # A channel of its own: the balanced one leaves out servers that are not serving.
         self._health_channel = grpc.aio.insecure_channel(target, options=connection_options())
         self.health = health_pb2_grpc.HealthStub(self._health_channel)
         self._watch = _HealthWatch(self.health, capability.grpc_service)
 
     async def call(self, method: Callable[..., Any], request: Any, *, timeout_s: float | None = None) -> Any:
-        """Call ``method`` of ``stub`` or ``models`` and return the response.
+        """Call ``method`` of one of the stubs and return the response.
 
         While a server is being replaced in good order, the call waits for the successor: at most
         ``RESTART_PATIENCE_S``, and within its deadline.
@@ -297,6 +305,8 @@ class SyncModelServerClient:
     Attributes:
         channel: For stubs of further services of the server.
         stub: Of the capability's own service.
+        models: Of ``ModelService``.
+        indexes: Of ``IndexService``, which servers have whose capability keeps indexes.
     """
 
     def __init__(
@@ -308,6 +318,7 @@ class SyncModelServerClient:
         self.channel = grpc.insecure_channel(target, options=channel_options(capability))
         self.stub = service_stub(capability, self.channel)
         self.models = models_pb2_grpc.ModelServiceStub(self.channel)  # type: ignore[no-untyped-call]
+        self.indexes = index_pb2_grpc.IndexServiceStub(self.channel)  # type: ignore[no-untyped-call]
         self.health = health_pb2_grpc.HealthStub(self.channel)
 
     def call(self, method: Callable[..., Any], request: Any, *, timeout_s: float | None = None) -> Any:

@@ -27,10 +27,11 @@ from interplay.rpc.embedding.v1 import analysis_pb2_grpc as pb_grpc
 from interplay.rpc.status import item_error
 from interplay.serving.batcher import Batcher
 from interplay.serving.bulk import with_patience
+from interplay.serving.checks import check_count
 from interplay.serving.model_service import model_info
 from interplay.serving.requests import Requests, Work, timings_message
 from interplay.types import Image, StageTimings
-from services.embedding import options as opt
+from services.embedding.options import MAX_IMAGES, check_text
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["EmbeddingAnalysisService"].full_name
 
@@ -75,7 +76,7 @@ class EmbeddingAnalysisServicer(pb_grpc.EmbeddingAnalysisServiceServicer):
         self, request: pb.ActivationsRequest, context: grpc.aio.ServicerContext
     ) -> pb.ActivationsResponse:
         """What units answer."""
-        opt.check_count("images", len(request.images), opt.MAX_IMAGES)
+        check_count("images", len(request.images), MAX_IMAGES)
         units = units_of(request)
         timings = StageTimings()
 
@@ -152,7 +153,7 @@ class EmbeddingAnalysisServicer(pb_grpc.EmbeddingAnalysisServiceServicer):
         if aim is None:
             raise InvalidParameter("the request has neither layer, unit nor text", field="aim")
         languages = tuple(self._texts.runtime.manifest.details.get("translations", {}))
-        item = TextItem(*opt.check_text(request.text, languages, "text"))
+        item = TextItem(*check_text(request.text, languages, "text"))
         text = await work.run(self._texts, item, bucket=None, pixels=1)
         if not text.vector.any():
             raise InvalidParameter(

@@ -1,4 +1,4 @@
-"""What the embedding server is made of: batchers, indexes and servicer."""
+"""What the embedding server is made of: batchers, indexes and servicers."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ from interplay.errors import InternalError
 from interplay.predictors.embedding.image import ImageEmbedder
 from interplay.predictors.embedding.inside import ImageNetwork
 from interplay.predictors.embedding.text import TextEmbedder
+from interplay.rpc.clients import INDEX_SERVICE
+from interplay.rpc.common.v1.index_pb2_grpc import add_IndexServiceServicer_to_server
 from interplay.rpc.embedding.v1 import embedding_pb2_grpc as pb_grpc
 from interplay.rpc.embedding.v1.analysis_pb2_grpc import add_EmbeddingAnalysisServiceServicer_to_server
 from interplay.serving.batcher import Batcher, BatchLimits
+from interplay.serving.indexes.indexes import open_indexes
+from interplay.serving.indexes.servicer import IndexServicer
+from interplay.serving.indexes.snapshots import open_snapshots
 from interplay.serving.requests import Requests
 from interplay.serving.runtime import InProcessRuntime
 from interplay.serving.server import Service
 from interplay.settings import available_cores
 from interplay.store import resolve
-from services.embedding.analysis import SERVICE_NAME, EmbeddingAnalysisServicer
-from services.embedding.indexes import Indexes, open_catalogue
+from services.embedding.analysis import SERVICE_NAME as ANALYSIS_SERVICE
+from services.embedding.analysis import EmbeddingAnalysisServicer
 from services.embedding.servicer import EmbeddingServicer
 from services.embedding.settings import CAPABILITY, EmbeddingSettings
-from services.embedding.snapshots import Snapshots
 from services.embedding.vectors import Images, Texts, Vectors
 
 IMAGE_MODEL, WORD_MODEL = CAPABILITY.models
@@ -33,7 +37,7 @@ IMAGE_MODEL, WORD_MODEL = CAPABILITY.models
 def build_service(
     settings: EmbeddingSettings, pool: ThreadPoolExecutor, on_death: Callable[[BaseException], None]
 ) -> Service:
-    """Batchers, indexes and servicer of this capability."""
+    """Batchers, indexes and servicers of this capability."""
     threads = settings.threads or available_cores()
     image = resolve(settings.model_store, IMAGE_MODEL, settings.model_version)
     words = resolve(settings.model_store, WORD_MODEL, settings.model_version)
@@ -58,22 +62,20 @@ def build_service(
     requests = Requests(images, pool, settings.image_limits, settings.max_deadline_s)
     side = int(image.manifest.details["side"])
     vectors = Vectors(images, texts, requests, pixels=side * side)
-    indexes = Indexes(open_catalogue(settings), vectors)
-    snapshots = Snapshots(
-        settings.state_dir / "snapshots",
-        indexes,
-        max_bytes=settings.max_snapshot_bytes,
-        embedded=settings.qdrant_url is None,
-    )
-    servicer = EmbeddingServicer(vectors, indexes, snapshots)
+    indexes = open_indexes(settings, vectors)
+    snapshots = open_snapshots(settings, indexes)
+    servicer = EmbeddingServicer(vectors, indexes)
+    index_servicer = IndexServicer(indexes, snapshots)
     analysis = EmbeddingAnalysisServicer(images, texts, requests, side=side)
 
     def register(server: grpc.aio.Server) -> None:
         pb_grpc.add_EmbeddingServiceServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+        add_IndexServiceServicer_to_server(index_servicer, server)  # type: ignore[no-untyped-call]
         add_EmbeddingAnalysisServiceServicer_to_server(analysis, server)  # type: ignore[no-untyped-call]
 
     async def close() -> None:
         await asyncio.to_thread(snapshots.close)
         await asyncio.to_thread(indexes.close)
 
-    return Service(batchers=(images, texts), register=register, close=close, further=(SERVICE_NAME,))
+    further = (INDEX_SERVICE, ANALYSIS_SERVICE)
+    return Service(batchers=(images, texts), register=register, close=close, further=further)

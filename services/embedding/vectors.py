@@ -15,21 +15,19 @@ from interplay.predictors.embedding.text import TextItem, TextVector
 from interplay.rpc.embedding.v1 import embedding_pb2 as pb
 from interplay.serving.batcher import Batcher
 from interplay.serving.bulk import with_patience
+from interplay.serving.indexes.model import IndexedImage
 from interplay.serving.requests import Requests
 from interplay.types import Image, StageTimings
-from services.embedding import options as opt
-from services.embedding.search import Calibration
+from services.embedding.calibration import Calibration
+from services.embedding.options import check_text
 
 Images = Batcher[Image, ImageVector]
 Texts = Batcher[TextItem, TextVector]
 
-# An image's vector, its difference hash, and its thumbnail if one was asked for.
-Embedded = tuple[ImageVector, int, bytes]
-
 
 @dataclass(frozen=True)
 class Vectors:
-    """What the two models make of a call's contents.
+    """What the two models make of a call's contents; the ``IndexedModel`` of this server's indexes.
 
     Attributes:
         images: Batcher of the image model.
@@ -54,6 +52,11 @@ class Vectors:
         return self.texts.runtime.manifest.digest
 
     @property
+    def space_name(self) -> str:
+        """What people call that model."""
+        return "word model"
+
+    @property
     def languages(self) -> tuple[str, ...]:
         """Languages of query words beside English."""
         return tuple(self.texts.runtime.manifest.details.get("translations", {}))
@@ -69,7 +72,7 @@ class Vectors:
         Raises:
             InvalidParameter: Too long, or a language that the model does not know.
         """
-        return TextItem(*opt.check_text(text, self.languages, field))
+        return TextItem(*check_text(text, self.languages, field))
 
     async def of_text(self, item: TextItem, context: grpc.aio.ServicerContext) -> TextVector:
         """The vector of one text."""
@@ -78,18 +81,18 @@ class Vectors:
 
     async def of_image(
         self, content: bytes, context: grpc.aio.ServicerContext, timings: StageTimings, thumbnail_px: int = 0
-    ) -> Embedded:
+    ) -> IndexedImage:
         """The vector of one image, refused at once where there is no room."""
         with self.requests.admit(content, context) as work:
             image = await work.decode()
             vector = await work.run(self.images, image, bucket=None, pixels=self.pixels)
             mark, small = await work.finish(_marks, image, thumbnail_px)
         timings.add(work.timings)
-        return vector, mark, small
+        return IndexedImage(vector.vector, mark, small)
 
     async def of_image_patiently(
         self, content: bytes, context: grpc.aio.ServicerContext, timings: StageTimings, thumbnail_px: int = 0
-    ) -> Embedded:
+    ) -> IndexedImage:
         """Of a call with many images: wait for room instead of refusing."""
 
         def time_left_s() -> float:
@@ -102,12 +105,12 @@ class Vectors:
 
     async def of_images(
         self, contents: list[bytes], context: grpc.aio.ServicerContext, timings: StageTimings
-    ) -> list[Embedded | InterplayError]:
+    ) -> list[IndexedImage | InterplayError]:
         """Vectors of images; of several, a bad one is an error in its place."""
         if len(contents) == 1:
             return [await self.of_image(contents[0], context, timings)]
 
-        async def one(content: bytes) -> Embedded | InterplayError:
+        async def one(content: bytes) -> IndexedImage | InterplayError:
             try:
                 return await self.of_image_patiently(content, context, timings)
             except InterplayError as error:

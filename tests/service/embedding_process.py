@@ -16,3 +16,9 @@ class EmbeddingProcess(ServerProcess):
 
     def __init__(self, folder: Path, store: Path, **settings: Any) -> None:
         super().__init__(CAPABILITY, folder, store, 60, state_dir=folder, **settings)
+
+    def call(self, method: str, request: Any) -> Any:
+        """Call a method of ``EmbeddingService``, or of ``IndexService`` where the request is one of that."""
+        of_indexes = request.DESCRIPTOR.file.package == "interplay.common.v1"
+        stub = self.client.indexes if of_indexes else self.client.stub
+        return self.client.call(getattr(stub, method), request)

@@ -1,9 +1,8 @@
-"""The embedding server as a process: vectors, indexes, searches, builds, refusals, ends."""
+"""The embedding server as a process: vectors, searches, refusals."""
 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,16 +12,21 @@ import grpc
 import numpy as np
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from grpc_health.v1 import health_pb2
 
 from interplay import errors
 from interplay.media.images import encode_jpeg, encode_png
-from interplay.rpc.common.v1 import common_pb2, models_pb2, models_pb2_grpc
+from interplay.rpc.clients import INDEX_SERVICE
+from interplay.rpc.common.v1 import common_pb2, index_pb2, models_pb2, models_pb2_grpc
 from interplay.rpc.embedding.v1 import embedding_pb2 as pb
 from interplay.store import resolve
-from tests.embedding_models import COLOURS, DIMENSION, make_embedding_store, plain
+from tests.embedding_models import COLOURS, DIMENSION, make_embedding_store
 from tests.service.embedding_process import CAPABILITY, EmbeddingProcess
+from tests.service.walls import found, image, make_walls, search, words
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+SHORT = index_pb2.Vector(values=b"abcd")
 
 
 @pytest.fixture(scope="module")
@@ -40,54 +44,19 @@ def server(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Em
 
 
 def call(server: EmbeddingProcess, method: str, request: Any) -> Any:
-    return server.client.call(getattr(server.client.stub, method), request)
+    return server.call(method, request)
 
 
-def image(colour: str, seed: int = 0) -> common_pb2.Image:
-    return common_pb2.Image(content=encode_png(plain(colour, seed=seed)))
-
-
-def words(text: str, weight: float | None = None, language: str = "") -> pb.QueryPart:
-    return pb.QueryPart(text=pb.Text(content=text, language=language), weight=weight)
-
-
-def numbers(vector: pb.Vector) -> np.ndarray:
+def numbers(vector: index_pb2.Vector) -> np.ndarray:
     return np.frombuffer(vector.values, dtype="<f4")
-
-
-def new_entry(name: str, colour: str, seed: int = 0, **fields: Any) -> pb.NewEntry:
-    return pb.NewEntry(
-        entry=pb.Entry(id=name, caption=f"a {colour} wall", **fields), image=image(colour, seed)
-    )
 
 
 @pytest.fixture
 def index(server: EmbeddingProcess) -> Iterator[str]:
-    """An index of ten pictures of each colour, with places, times, tags and further facts."""
-    call(server, "CreateIndex", pb.CreateIndexRequest(name="walls"))
-    entries = []
-    for number in range(40):
-        colour = tuple(COLOURS)[number % 4]
-        entry = new_entry(
-            f"{colour}-{number}", colour, number, tags=["wall", f"n{number % 3}"], uri=f"x/{number}.png"
-        )
-        entry.entry.place.latitude, entry.entry.place.longitude = 41.0 + number / 100, 2.0
-        entry.entry.time.FromDatetime(datetime(2020, 1, 1 + number % 28, tzinfo=UTC))
-        entry.entry.extra_json = json.dumps({"number": number, "odd": bool(number % 2)})
-        entries.append(entry)
-    response = call(server, "Upsert", pb.UpsertRequest(index="walls", entries=entries))
-    assert [result.id for result in response.results] == [entry.entry.id for entry in entries]
-    assert not any(result.HasField("error") for result in response.results)
+    """An index of ten pictures of each colour."""
+    make_walls(server)
     yield "walls"
-    call(server, "DropIndex", pb.DropIndexRequest(name="walls"))
-
-
-def search(server: EmbeddingProcess, *query: pb.QueryPart, **fields: Any) -> pb.SearchResponse:
-    return call(server, "Search", pb.SearchRequest(index="walls", query=query, **fields))
-
-
-def found(response: pb.SearchResponse) -> list[str]:
-    return [hit.entry.id for hit in response.hits]
+    call(server, "DropIndex", index_pb2.DropIndexRequest(name="walls"))
 
 
 # Vectors
@@ -177,11 +146,12 @@ def test_queries_in_another_language(server: EmbeddingProcess, index: str) -> No
     response = search(server, words("azul", language="es"), limit=5)
     assert all(name.startswith("blue") for name in found(response))
     assert response.understood[0].read_as[0].word == "azul"
+    assert list(call(server, "ListLanguages", pb.ListLanguagesRequest()).languages) == ["ca", "es"]
 
 
 def test_filters(server: EmbeddingProcess, index: str) -> None:
     def ids(**fields: Any) -> set[int]:
-        response = search(server, words("red"), filter=pb.Filter(**fields), limit=100)
+        response = search(server, words("red"), filter=index_pb2.Filter(**fields), limit=100)
         assert response.candidates == len(response.hits)
         return {int(name.split("-")[1]) for name in found(response)}
 
@@ -196,8 +166,8 @@ def test_filters(server: EmbeddingProcess, index: str) -> None:
     before.FromDatetime(datetime(2020, 1, 12, tzinfo=UTC))
     assert ids(after=after, before=before) == {n for n in every if 10 <= 1 + n % 28 < 12}
     centre = common_pb2.LatLng(latitude=41.0, longitude=2.0)
-    assert ids(circle=pb.Circle(centre=centre, radius_m=5000)) == {0, 1, 2, 3, 4}
-    assert ids(box=pb.Box(south=41.195, west=1, north=42, east=3)) == set(range(20, 40))
+    assert ids(circle=index_pb2.Circle(centre=centre, radius_m=5000)) == {0, 1, 2, 3, 4}
+    assert ids(box=index_pb2.Box(south=41.195, west=1, north=42, east=3)) == set(range(20, 40))
 
 
 def test_pages_and_the_cut_off(server: EmbeddingProcess, index: str) -> None:
@@ -225,9 +195,10 @@ def test_near_duplicates_are_grouped(server: EmbeddingProcess, index: str) -> No
         "dup-small": encode_png(picture[::2, ::2]),
     }
     entries = [
-        pb.NewEntry(entry=pb.Entry(id=name), image=common_pb2.Image(content=c)) for name, c in copies.items()
+        index_pb2.NewEntry(entry=index_pb2.Entry(id=name), image=common_pb2.Image(content=c))
+        for name, c in copies.items()
     ]
-    call(server, "Upsert", pb.UpsertRequest(index="walls", entries=entries))
+    call(server, "Upsert", index_pb2.UpsertRequest(index="walls", entries=entries))
     part = pb.QueryPart(image=common_pb2.Image(content=copies["dup-png"]))
     plainly = search(server, part, limit=3)
     assert set(found(plainly)) == set(copies)
@@ -246,14 +217,14 @@ def test_near_duplicates_are_grouped(server: EmbeddingProcess, index: str) -> No
         ({"query": [words("red", 0)]}, "weight is 0; it must be between -10 and 10, and not 0"),
         ({"query": [words("red", float("nan"))]}, "weight is nan"),
         ({"query": [pb.QueryPart()]}, r"query\[0\] has neither text, image, entry nor vector"),
-        ({"query": [pb.QueryPart(vector=pb.Vector(values=b"abcd"))]}, f"has 4 bytes; {DIMENSION} 32-bit"),
+        ({"query": [pb.QueryPart(vector=SHORT)]}, f"has 4 bytes; {DIMENSION} 32-bit"),
         ({"query": [pb.QueryPart(entry="nope")]}, "index 'walls' has no entry 'nope'"),
         ({"limit": 0}, "limit is 0; it must be 1 to 200"),
         ({"page_token": "xx"}, "page_token is none that this server gave"),
-        ({"filter": pb.Filter(equals_json="[1]")}, "filter.equals_json is no JSON object"),
-        ({"filter": pb.Filter(equals_json='{"a": 1.5}')}, "is neither text, a whole number nor a boolean"),
-        ({"filter": pb.Filter(circle=pb.Circle(radius_m=-1))}, "radius is -1 m"),
-        ({"filter": pb.Filter(box=pb.Box(south=95))}, "latitude is 95"),
+        ({"filter": index_pb2.Filter(equals_json="[1]")}, "filter.equals_json is no JSON object"),
+        ({"filter": index_pb2.Filter(equals_json='{"a": 1.5}')}, "neither text, a whole number nor a bool"),
+        ({"filter": index_pb2.Filter(circle=index_pb2.Circle(radius_m=-1))}, "radius is -1 m"),
+        ({"filter": index_pb2.Filter(box=index_pb2.Box(south=95))}, "latitude is 95"),
     ],
 )  # fmt: skip
 def test_what_is_no_search(
@@ -263,100 +234,7 @@ def test_what_is_no_search(
         call(server, "Search", pb.SearchRequest(**{"index": index, "query": [words("red")], **fields}))
 
 
-# Indexes
-
-
-def test_indexes_are_listed_made_and_removed(server: EmbeddingProcess, store: Path, index: str) -> None:
-    response = call(server, "ListIndexes", pb.ListIndexesRequest())
-    (listed,) = response.indexes
-    assert (listed.name, listed.entries, listed.dimension) == ("walls", 40, DIMENSION)
-    assert listed.space == resolve(store, "embedding-words").manifest.digest
-    assert list(response.languages) == ["ca", "es"]
-    with pytest.raises(errors.Conflict, match="there is an index 'walls' already"):
-        call(server, "CreateIndex", pb.CreateIndexRequest(name="walls"))
-    with pytest.raises(errors.InvalidParameter, match="must be lower-case letters"):
-        call(server, "CreateIndex", pb.CreateIndexRequest(name="No Way"))
-    for method, request in (
-        ("DropIndex", pb.DropIndexRequest(name="none")),
-        ("Delete", pb.DeleteRequest(index="none", ids=["a"])),
-        ("Search", pb.SearchRequest(index="none", query=[words("red")])),
-        ("Upsert", pb.UpsertRequest(index="none", entries=[new_entry("a", "red")])),
-    ):
-        with pytest.raises(errors.NotFound, match="no index 'none'; there are: walls"):
-            call(server, method, request)
-
-
-def test_entries_are_replaced_and_removed(server: EmbeddingProcess, index: str) -> None:
-    call(server, "Upsert", pb.UpsertRequest(index=index, entries=[new_entry("red-0", "blue")]))
-    assert "red-0" in found(search(server, words("blue"), limit=11))
-    assert call(server, "Delete", pb.DeleteRequest(index=index, ids=["red-0", "nope"])).deleted == 1
-    assert search(server, words("blue")).candidates == 39
-
-
-def test_one_bad_entry_costs_the_others_nothing(server: EmbeddingProcess, index: str) -> None:
-    bad = [
-        pb.NewEntry(entry=pb.Entry(id="no-content")),
-        pb.NewEntry(entry=pb.Entry(id="broken"), image=common_pb2.Image(content=b"nothing")),
-        new_entry("", "red"),
-        new_entry("tag", "red", tags=[""]),
-        new_entry("json", "red", extra_json="{"),
-        new_entry("place", "red", place=common_pb2.LatLng(latitude=91)),
-    ]
-    response = call(server, "Upsert", pb.UpsertRequest(index=index, entries=[*bad, new_entry("good", "red")]))
-    messages = [result.error.message for result in response.results]
-    assert messages[0] == "the entry has neither image nor vector"
-    assert "not an image" in messages[1] and "id has 0 characters" in messages[2]
-    assert "a tag has 0 characters" in messages[3] and "extra_json is no JSON" in messages[4]
-    assert "latitude is 91" in messages[5] and messages[6] == ""
-    assert search(server, words("red")).candidates == 41
-
-
-def test_a_build_answers_once_it_is_published(server: EmbeddingProcess, index: str) -> None:
-    call(server, "Upsert", pb.UpsertRequest(index=index, entries=[new_entry("online", "white")]))
-    begin = pb.BeginBuildRequest(index=index, generation="job-1")
-    assert call(server, "BeginBuild", begin).entries == 0
-    call(server, "Upsert", pb.UpsertRequest(index=index, generation="job-1", entries=[new_entry("a", "red")]))
-    assert call(server, "BeginBuild", begin).entries == 1  # the job came back
-    assert search(server, words("red")).candidates == 41
-    (listed,) = call(server, "ListIndexes", pb.ListIndexesRequest()).indexes
-    assert list(listed.building) == ["job-1"]
-    publish = pb.PublishBuildRequest(index=index, generation="job-1")
-    for _ in range(2):  # told twice, done once
-        published = call(server, "PublishBuild", publish).index
-        # What built the index before is gone; what came online is carried over: all forty, and this one.
-        assert (published.generation, published.entries, list(published.building)) == ("job-1", 42, [])
-    with pytest.raises(errors.NotFound, match="no generation 'job-2' of index 'walls' is being built"):
-        call(
-            server,
-            "Upsert",
-            pb.UpsertRequest(index=index, generation="job-2", entries=[new_entry("a", "red")]),
-        )
-    call(server, "BeginBuild", pb.BeginBuildRequest(index=index, generation="job-2"))
-    call(server, "AbortBuild", pb.AbortBuildRequest(index=index, generation="job-2"))
-    assert not call(server, "ListIndexes", pb.ListIndexesRequest()).indexes[0].building
-
-
-def test_searches_go_on_while_a_build_is_written_and_swapped(server: EmbeddingProcess, index: str) -> None:
-    over, answers, failures = threading.Event(), [], []
-
-    def read() -> None:
-        while not over.is_set():
-            try:
-                answers.append(len(search(server, words("red"), limit=5).hits))
-            except Exception as error:
-                failures.append(error)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    for number in range(3):
-        generation = f"swap-{number}"
-        call(server, "BeginBuild", pb.BeginBuildRequest(index=index, generation=generation))
-        entries = [new_entry(f"built-{n}", "red", n) for n in range(30)]
-        call(server, "Upsert", pb.UpsertRequest(index=index, generation=generation, entries=entries))
-        call(server, "PublishBuild", pb.PublishBuildRequest(index=index, generation=generation))
-    over.set()
-    reader.join()
-    assert failures == [] and len(answers) > 3 and set(answers) == {5}
+# The server
 
 
 def test_the_models_are_described(server: EmbeddingProcess) -> None:
@@ -367,31 +245,8 @@ def test_the_models_are_described(server: EmbeddingProcess) -> None:
     assert [model.info.name for model in response.models] == list(CAPABILITY.models)
 
 
-def test_a_killed_server_has_its_indexes_when_it_is_back(store: Path, tmp_path: Path) -> None:
-    first = EmbeddingProcess(tmp_path, store)
-    first.wait_until_serving()
-    call(first, "CreateIndex", pb.CreateIndexRequest(name="walls"))
-    call(first, "Upsert", pb.UpsertRequest(index="walls", entries=[new_entry("a", "red")]))
-    call(first, "BeginBuild", pb.BeginBuildRequest(index="walls", generation="g2"))
-    call(first, "Upsert", pb.UpsertRequest(index="walls", generation="g2", entries=[new_entry("b", "blue")]))
-    first.kill()
-    second = EmbeddingProcess(tmp_path, store)
-    second.wait_until_serving()
-    assert found(search(second, words("red"))) == ["a"]
-    published = call(second, "PublishBuild", pb.PublishBuildRequest(index="walls", generation="g2")).index
-    assert published.entries == 2
-    assert second.end() == 0
-
-
-def test_indexes_of_another_model_are_refused_by_name(store: Path, tmp_path: Path) -> None:
-    first = EmbeddingProcess(tmp_path, store)
-    first.wait_until_serving()
-    call(first, "CreateIndex", pb.CreateIndexRequest(name="walls"))
-    assert first.end() == 0
-    for spec in (tmp_path / "indexes").glob("walls/*/spec.json"):
-        spec.write_text(spec.read_text().replace("sha256:", "sha256:0"))
-    second = EmbeddingProcess(tmp_path, store)
-    second.wait_until_serving()
-    with pytest.raises(errors.Conflict, match="was built with the word model sha256:0.* build it again"):
-        search(second, words("red"))
-    assert second.end() == 0
+def test_health_is_told_of_every_service(server: EmbeddingProcess) -> None:
+    names = ("", CAPABILITY.grpc_service, INDEX_SERVICE, "interplay.embedding.v1.EmbeddingAnalysisService")
+    for name in names:
+        reply = server.client.health.Check(health_pb2.HealthCheckRequest(service=name), timeout=10)
+        assert reply.status == health_pb2.HealthCheckResponse.SERVING, name

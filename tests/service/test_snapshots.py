@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from interplay import errors
+from interplay.rpc.common.v1 import index_pb2
 from interplay.rpc.embedding.v1 import embedding_pb2 as pb
 from interplay.rpc.status import error_from_rpc
 from tests.embedding_models import DIMENSION, make_embedding_store
@@ -42,64 +43,68 @@ def index(server: EmbeddingProcess) -> Iterator[str]:
     """An index of 200 vectors."""
     make(server, "walls", 200)
     yield "walls"
-    for kept in call(server, "ListSnapshots", pb.ListSnapshotsRequest(index="walls")).snapshots:
-        call(server, "DeleteSnapshot", pb.DeleteSnapshotRequest(index="walls", id=kept.id))
-    call(server, "DropIndex", pb.DropIndexRequest(name="walls"))
+    for kept in call(server, "ListSnapshots", index_pb2.ListSnapshotsRequest(index="walls")).snapshots:
+        call(server, "DeleteSnapshot", index_pb2.DeleteSnapshotRequest(index="walls", id=kept.id))
+    call(server, "DropIndex", index_pb2.DropIndexRequest(name="walls"))
 
 
 def call(server: EmbeddingProcess, method: str, request: Any) -> Any:
-    return server.client.call(getattr(server.client.stub, method), request)
+    return server.call(method, request)
 
 
 def make(server: EmbeddingProcess, name: str, count: int) -> None:
-    call(server, "CreateIndex", pb.CreateIndexRequest(name=name))
+    call(server, "CreateIndex", index_pb2.CreateIndexRequest(name=name))
     add(server, name, range(count))
 
 
 def add(server: EmbeddingProcess, name: str, numbers: range) -> None:
     for start in range(numbers.start, numbers.stop, 64):
         entries = [
-            pb.NewEntry(entry=pb.Entry(id=f"e{n}", caption=f"wall {n}"), vector=vector(n))
+            index_pb2.NewEntry(entry=index_pb2.Entry(id=f"e{n}", caption=f"wall {n}"), vector=vector(n))
             for n in range(start, min(start + 64, numbers.stop))
         ]
-        call(server, "Upsert", pb.UpsertRequest(index=name, entries=entries))
+        call(server, "Upsert", index_pb2.UpsertRequest(index=name, entries=entries))
 
 
-def vector(number: int) -> pb.Vector:
+def vector(number: int) -> index_pb2.Vector:
     values = np.random.default_rng(number).normal(size=DIMENSION).astype("<f4")
-    return pb.Vector(values=values.tobytes())
+    return index_pb2.Vector(values=values.tobytes())
 
 
 def entries_of(server: EmbeddingProcess, name: str) -> int:
-    indexes = call(server, "ListIndexes", pb.ListIndexesRequest()).indexes
+    indexes = call(server, "ListIndexes", index_pb2.ListIndexesRequest()).indexes
     return next((index.entries for index in indexes if index.name == name), -1)
 
 
-def snapshot(server: EmbeddingProcess, name: str) -> pb.Snapshot:
-    made: pb.Snapshot = call(server, "CreateSnapshot", pb.CreateSnapshotRequest(index=name)).snapshot
+def snapshot(server: EmbeddingProcess, name: str) -> index_pb2.Snapshot:
+    made: index_pb2.Snapshot = call(
+        server, "CreateSnapshot", index_pb2.CreateSnapshotRequest(index=name)
+    ).snapshot
     return made
 
 
-def download(server: EmbeddingProcess, made: pb.Snapshot) -> bytes:
-    request = pb.DownloadSnapshotRequest(index=made.index, id=made.id)
-    parts = list(server.client.stub.DownloadSnapshot(request, timeout=60))
+def download(server: EmbeddingProcess, made: index_pb2.Snapshot) -> bytes:
+    request = index_pb2.DownloadSnapshotRequest(index=made.index, id=made.id)
+    parts = list(server.client.indexes.DownloadSnapshot(request, timeout=60))
     assert parts[0].snapshot == made and all(part.chunk for part in parts[1:])
     return b"".join(part.chunk for part in parts[1:])
 
 
-def restore(server: EmbeddingProcess, content: bytes | None, piece: int = 100_000, **target: Any) -> pb.Index:
-    parts = [pb.RestoreIndexRequest(restore=pb.Restore(**target))]
+def restore(
+    server: EmbeddingProcess, content: bytes | None, piece: int = 100_000, **target: Any
+) -> index_pb2.Index:
+    parts = [index_pb2.RestoreIndexRequest(restore=index_pb2.Restore(**target))]
     if content is not None:
         parts += [
-            pb.RestoreIndexRequest(chunk=content[start : start + piece])
+            index_pb2.RestoreIndexRequest(chunk=content[start : start + piece])
             for start in range(0, len(content), piece)
         ]
     try:
-        accepted, made = list(server.client.stub.RestoreIndex(iter(parts), timeout=60))
+        accepted, made = list(server.client.indexes.RestoreIndex(iter(parts), timeout=60))
     except grpc.RpcError as error:
         raise error_from_rpc(error) from error
     assert accepted.HasField("accepted")
-    index: pb.Index = made.index
+    index: index_pb2.Index = made.index
     return index
 
 
@@ -109,17 +114,17 @@ def test_a_snapshot_is_made_listed_sent_and_removed(server: EmbeddingProcess, in
     content = download(server, made)
     assert len(content) == made.bytes
     second = snapshot(server, index)
-    listed = call(server, "ListSnapshots", pb.ListSnapshotsRequest(index=index)).snapshots
+    listed = call(server, "ListSnapshots", index_pb2.ListSnapshotsRequest(index=index)).snapshots
     assert {kept.id for kept in listed} == {made.id, second.id}
-    call(server, "DeleteSnapshot", pb.DeleteSnapshotRequest(index=index, id=made.id))
-    listed = call(server, "ListSnapshots", pb.ListSnapshotsRequest(index=index)).snapshots
+    call(server, "DeleteSnapshot", index_pb2.DeleteSnapshotRequest(index=index, id=made.id))
+    listed = call(server, "ListSnapshots", index_pb2.ListSnapshotsRequest(index=index)).snapshots
     assert [kept.id for kept in listed] == [second.id]
 
 
 def test_an_index_goes_back_to_a_snapshot(server: EmbeddingProcess, index: str) -> None:
     made = snapshot(server, index)
     add(server, index, range(200, 230))
-    call(server, "Delete", pb.DeleteRequest(index=index, ids=["e0", "e1"]))
+    call(server, "Delete", index_pb2.DeleteRequest(index=index, ids=["e0", "e1"]))
     assert entries_of(server, index) == 228
     assert restore(server, None, index=index, id=made.id, replace=True).entries == 200
     query = [pb.QueryPart(entry="e1")]
@@ -134,17 +139,17 @@ def test_a_file_makes_an_index_of_any_name(server: EmbeddingProcess, index: str)
     assert restore(server, content, piece=7, index="drops").entries == 200  # however it is cut
     assert restore(server, None, index="copy", of=index, id=made.id).entries == 200
     for name in ("sent", "drops", "copy"):
-        call(server, "DropIndex", pb.DropIndexRequest(name=name))
+        call(server, "DropIndex", index_pb2.DropIndexRequest(name=name))
 
 
 def test_a_dropped_index_comes_back_of_its_snapshot(server: EmbeddingProcess) -> None:
     make(server, "gone", 70)
     made = snapshot(server, "gone")
-    call(server, "DropIndex", pb.DropIndexRequest(name="gone"))
-    (kept,) = call(server, "ListSnapshots", pb.ListSnapshotsRequest(index="gone")).snapshots
+    call(server, "DropIndex", index_pb2.DropIndexRequest(name="gone"))
+    (kept,) = call(server, "ListSnapshots", index_pb2.ListSnapshotsRequest(index="gone")).snapshots
     assert restore(server, None, index="gone", id=kept.id).entries == 70
-    call(server, "DropIndex", pb.DropIndexRequest(name="gone"))
-    call(server, "DeleteSnapshot", pb.DeleteSnapshotRequest(index="gone", id=made.id))
+    call(server, "DropIndex", index_pb2.DropIndexRequest(name="gone"))
+    call(server, "DeleteSnapshot", index_pb2.DeleteSnapshotRequest(index="gone", id=made.id))
 
 
 def test_what_cannot_be_restored(server: EmbeddingProcess, index: str) -> None:
@@ -172,10 +177,16 @@ def test_what_cannot_be_restored(server: EmbeddingProcess, index: str) -> None:
             restore(server, sent, **{"index": "new", **target})
     with pytest.raises(errors.InvalidParameter, match="the first part must say what to restore"):
         try:
-            list(server.client.stub.RestoreIndex(iter([pb.RestoreIndexRequest(chunk=b"x")]), timeout=60))
+            list(
+                server.client.indexes.RestoreIndex(
+                    iter([index_pb2.RestoreIndexRequest(chunk=b"x")]), timeout=60
+                )
+            )
         except grpc.RpcError as error:
             raise error_from_rpc(error) from error
-    assert [found.name for found in call(server, "ListIndexes", pb.ListIndexesRequest()).indexes] == [index]
+    assert [found.name for found in call(server, "ListIndexes", index_pb2.ListIndexesRequest()).indexes] == [
+        index
+    ]
     assert entries_of(server, index) == 200
     folder = server.log.parent
     assert [path.name for path in (folder / "indexes").iterdir()] == ["walls"]
@@ -184,15 +195,19 @@ def test_what_cannot_be_restored(server: EmbeddingProcess, index: str) -> None:
 
 def test_indexes_and_snapshots_that_are_not_there(server: EmbeddingProcess, index: str) -> None:
     for method, request in (
-        ("CreateSnapshot", pb.CreateSnapshotRequest(index="none")),
-        ("ListSnapshots", pb.ListSnapshotsRequest(index="none")),
+        ("CreateSnapshot", index_pb2.CreateSnapshotRequest(index="none")),
+        ("ListSnapshots", index_pb2.ListSnapshotsRequest(index="none")),
     ):
         with pytest.raises(errors.NotFound, match="no index 'none'; there are: walls"):
             call(server, method, request)
     with pytest.raises(errors.NotFound, match="no snapshot 'x' of index 'walls'; there are: none"):
-        call(server, "DeleteSnapshot", pb.DeleteSnapshotRequest(index=index, id="x"))
+        call(server, "DeleteSnapshot", index_pb2.DeleteSnapshotRequest(index=index, id="x"))
     with pytest.raises(grpc.RpcError) as refused:
-        list(server.client.stub.DownloadSnapshot(pb.DownloadSnapshotRequest(index=index, id="x"), timeout=60))
+        list(
+            server.client.indexes.DownloadSnapshot(
+                index_pb2.DownloadSnapshotRequest(index=index, id="x"), timeout=60
+            )
+        )
     assert isinstance(error_from_rpc(refused.value), errors.NotFound)
 
 
@@ -223,18 +238,18 @@ def test_searches_and_writes_go_on_while_an_index_is_restored(server: EmbeddingP
 def test_an_upload_that_breaks_off_leaves_nothing(server: EmbeddingProcess, index: str) -> None:
     content, go = download(server, snapshot(server, index)), threading.Event()
 
-    def parts() -> Iterator[pb.RestoreIndexRequest]:
-        yield pb.RestoreIndexRequest(restore=pb.Restore(index="broken-off"))
-        yield pb.RestoreIndexRequest(chunk=content[:-1000])
+    def parts() -> Iterator[index_pb2.RestoreIndexRequest]:
+        yield index_pb2.RestoreIndexRequest(restore=index_pb2.Restore(index="broken-off"))
+        yield index_pb2.RestoreIndexRequest(chunk=content[:-1000])
         go.wait(30)
 
-    running = server.client.stub.RestoreIndex(parts(), timeout=60)
+    running = server.client.indexes.RestoreIndex(parts(), timeout=60)
     time.sleep(0.3)
     running.cancel()
     go.set()
     assert entries_of(server, "broken-off") == -1
     assert restore(server, content, index="broken-off").entries == 200  # and its place is free again
-    call(server, "DropIndex", pb.DropIndexRequest(name="broken-off"))
+    call(server, "DropIndex", index_pb2.DropIndexRequest(name="broken-off"))
 
 
 @pytest.mark.parametrize("pause_s", [0.02, 0.15, 0.4])
@@ -245,9 +260,9 @@ def test_a_server_killed_in_a_restore_comes_back_with_the_old_or_the_new_index(
     first.wait_until_serving()
     make(first, "walls", 1000)
     made = snapshot(first, "walls")
-    call(first, "Delete", pb.DeleteRequest(index="walls", ids=[f"e{n}" for n in range(500)]))
-    target = pb.RestoreIndexRequest(restore=pb.Restore(index="walls", id=made.id, replace=True))
-    running = first.client.stub.RestoreIndex(iter([target]), timeout=60)
+    call(first, "Delete", index_pb2.DeleteRequest(index="walls", ids=[f"e{n}" for n in range(500)]))
+    target = index_pb2.RestoreIndexRequest(restore=index_pb2.Restore(index="walls", id=made.id, replace=True))
+    running = first.client.indexes.RestoreIndex(iter([target]), timeout=60)
     time.sleep(pause_s)
     first.kill()
     with pytest.raises(grpc.RpcError):
@@ -255,7 +270,7 @@ def test_a_server_killed_in_a_restore_comes_back_with_the_old_or_the_new_index(
     second = EmbeddingProcess(tmp_path, store)
     second.wait_until_serving()
     assert entries_of(second, "walls") in (500, 1000)
-    (kept,) = call(second, "ListSnapshots", pb.ListSnapshotsRequest(index="walls")).snapshots
+    (kept,) = call(second, "ListSnapshots", index_pb2.ListSnapshotsRequest(index="walls")).snapshots
     assert kept == made
     assert len([path for path in (tmp_path / "indexes" / "walls").iterdir() if path.is_dir()]) == 1
     assert restore(second, None, index="walls", id=made.id, replace=True).entries == 1000

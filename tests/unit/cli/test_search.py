@@ -139,10 +139,10 @@ def test_what_cannot_be_read_is_wrong_usage(interplay: Callable[..., Any], gatew
 
 
 def test_indexes_are_listed(interplay: Callable[..., Any], gateway: FakeGateway) -> None:
-    gateway.answer_json("/v1/indexes", {"indexes": [INDEX], "languages": ["ca", "es"]})
+    gateway.answer_json("/v1/indexes?capability=embedding", {"indexes": [INDEX], "languages": ["ca", "es"]})
     ran = interplay("index", "list", "--url", gateway.url)
     assert ran.code == 0 and "48,211" in ran.out and "job-1" in ran.out and "en, ca, es" in ran.out
-    gateway.answer_json("/v1/indexes", {"indexes": [], "languages": []})
+    gateway.answer_json("/v1/indexes?capability=embedding", {"indexes": [], "languages": []})
     assert "interplay index create photos" in interplay("index", "list", "--url", gateway.url).out
 
 
@@ -153,7 +153,7 @@ def test_photos_are_added_in_parts(
     for file in files:
         file.write_bytes(file.name.encode())
     error = {"id": files[3].as_posix(), "reason": "UNREADABLE_IMAGE", "message": "broken"}
-    gateway.answer_json("/v1/indexes/photos/entries", {"added": 9, "errors": [error]})
+    gateway.answer_json("/v1/indexes/photos/entries?capability=embedding", {"added": 9, "errors": [error]})
     ran = interplay("index", "add", "photos", *files, "--tag", "t", "--at", "41,2", "--url", gateway.url)
     assert ran.code == 1 and "photos: 18 added, 2 not" in ran.out and "3.jpg: broken" in ran.err
     bodies = [json.loads(body)["entries"] for _, _, body in gateway.asked]
@@ -165,10 +165,20 @@ def test_photos_are_added_in_parts(
 
 
 def test_indexes_are_made_and_removed(interplay: Callable[..., Any], gateway: FakeGateway) -> None:
-    gateway.answer_json("/v1/indexes", INDEX, status=201)
+    gateway.answer_json("/v1/indexes?capability=embedding", INDEX, status=201)
     assert "photos: empty" in interplay("index", "create", "photos", "--url", gateway.url).out
-    gateway.answer_json("/v1/indexes/photos/entries:delete", {"deleted": 2})
+    gateway.answer_json("/v1/indexes/photos/entries:delete?capability=embedding", {"deleted": 2})
     assert "photos: 2 removed" in interplay("index", "remove", "photos", "a", "b", "--url", gateway.url).out
     assert json.loads(gateway.asked[-1][2]) == {"ids": ["a", "b"]}
-    gateway.answer_json("/v1/indexes/photos", {})
+    gateway.answer_json("/v1/indexes/photos?capability=embedding", {})
     assert "photos: removed" in interplay("index", "drop", "photos", "--yes", "--url", gateway.url).out
+
+
+def test_the_capability_is_passed_on(interplay: Callable[..., Any], gateway: FakeGateway) -> None:
+    gateway.answer_json("/v1/indexes?capability=other", {"indexes": [INDEX], "languages": []})
+    ran = interplay("index", "list", "--capability", "other", "--url", gateway.url)
+    assert ran.code == 0 and "photos" in ran.out and "query words" not in ran.out
+    problem = {"reason": "INVALID_PARAMETER", "detail": "capability: must be one"}
+    gateway.answer_json("/v1/indexes/photos/snapshots?capability=no", problem, status=422, problem=True)
+    bad = interplay("index", "snapshots", "photos", "--capability", "no", "--url", gateway.url)
+    assert bad.code == 1 and "capability: must be one" in bad.err

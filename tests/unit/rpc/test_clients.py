@@ -13,6 +13,7 @@ from opentelemetry import trace
 
 from interplay import errors
 from interplay.rpc.clients import ModelServerClient, SyncModelServerClient, call_metadata
+from interplay.rpc.common.v1 import index_pb2
 from interplay.rpc.text_detection.v1 import text_detection_pb2 as pb
 from interplay.settings import MAX_MESSAGE_BYTES
 from interplay.telemetry.context import set_request_id
@@ -170,6 +171,9 @@ async def test_unavailable_is_tried_again() -> None:
 
     async with scripted_server(act) as service, client_of(service) as client:
         await presence(client)
+        assert len(service.calls) == 3
+        service.calls.clear()
+        await client.call(client.indexes.DropIndex, index_pb2.DropIndexRequest(name="photos"))
     assert len(service.calls) == 3
 
 

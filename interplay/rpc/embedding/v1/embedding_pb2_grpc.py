@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class EmbeddingServiceStub:
-    """Images and words in one space: vectors, and indexes that are searched with sums of them.
+    """Images and words in one space: vectors, and indexes (interplay.common.v1.IndexService) searched with sums of them.
     """
 
     def __init__(self, channel):
@@ -55,80 +55,15 @@ class EmbeddingServiceStub:
                 request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.SearchRequest.SerializeToString,
                 response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.SearchResponse.FromString,
                 _registered_method=True)
-        self.Upsert = channel.unary_unary(
-                '/interplay.embedding.v1.EmbeddingService/Upsert',
-                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.UpsertRequest.SerializeToString,
-                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.UpsertResponse.FromString,
-                _registered_method=True)
-        self.GetEntries = channel.unary_unary(
-                '/interplay.embedding.v1.EmbeddingService/GetEntries',
-                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.GetEntriesRequest.SerializeToString,
-                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.GetEntriesResponse.FromString,
-                _registered_method=True)
-        self.Delete = channel.unary_unary(
-                '/interplay.embedding.v1.EmbeddingService/Delete',
-                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteRequest.SerializeToString,
-                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteResponse.FromString,
-                _registered_method=True)
-        self.ListIndexes = channel.unary_unary(
-                '/interplay.embedding.v1.EmbeddingService/ListIndexes',
-                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListIndexesRequest.SerializeToString,
-                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListIndexesResponse.FromString,
-                _registered_method=True)
-        self.CreateIndex = channel.unary_unary(
-                '/interplay.embedding.v1.EmbeddingService/CreateIndex',
-                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.CreateIndexRequest.SerializeToString,
-                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.CreateIndexResponse.FromString,
-                _registered_method=True)
-        self.DropIndex = channel.unary_unary(
-                '/interplay.embedding.v1.EmbeddingService/DropIndex',
-                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DropIndexRequest.SerializeToString,
-                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DropIndexResponse.FromString,
-                _registered_method=True)
-        self.BeginBuild = channel.unary_unary(
-                '/interplay.embedding.v1.EmbeddingService/BeginBuild',
-                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.BeginBuildRequest.SerializeToString,
-                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.BeginBuildResponse.FromString,
-                _registered_method=True)
-        self.PublishBuild = channel.unary_unary(
-                '/interplay.embedding.v1.EmbeddingService/PublishBuild',
-                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.PublishBuildRequest.SerializeToString,
-                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.PublishBuildResponse.FromString,
-                _registered_method=True)
-        self.AbortBuild = channel.unary_unary(
-                '/interplay.embedding.v1.EmbeddingService/AbortBuild',
-                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.AbortBuildRequest.SerializeToString,
-                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.AbortBuildResponse.FromString,
-                _registered_method=True)
-        self.CreateSnapshot = channel.unary_unary(
-                '/interplay.embedding.v1.EmbeddingService/CreateSnapshot',
-                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.CreateSnapshotRequest.SerializeToString,
-                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.CreateSnapshotResponse.FromString,
-                _registered_method=True)
-        self.ListSnapshots = channel.unary_unary(
-                '/interplay.embedding.v1.EmbeddingService/ListSnapshots',
-                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListSnapshotsRequest.SerializeToString,
-                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListSnapshotsResponse.FromString,
-                _registered_method=True)
-        self.DownloadSnapshot = channel.unary_stream(
-                '/interplay.embedding.v1.EmbeddingService/DownloadSnapshot',
-                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DownloadSnapshotRequest.SerializeToString,
-                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DownloadSnapshotResponse.FromString,
-                _registered_method=True)
-        self.DeleteSnapshot = channel.unary_unary(
-                '/interplay.embedding.v1.EmbeddingService/DeleteSnapshot',
-                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteSnapshotRequest.SerializeToString,
-                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteSnapshotResponse.FromString,
-                _registered_method=True)
-        self.RestoreIndex = channel.stream_stream(
-                '/interplay.embedding.v1.EmbeddingService/RestoreIndex',
-                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.RestoreIndexRequest.SerializeToString,
-                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.RestoreIndexResponse.FromString,
+        self.ListLanguages = channel.unary_unary(
+                '/interplay.embedding.v1.EmbeddingService/ListLanguages',
+                request_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListLanguagesRequest.SerializeToString,
+                response_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListLanguagesResponse.FromString,
                 _registered_method=True)
 
 
 class EmbeddingServiceServicer:
-    """Images and words in one space: vectors, and indexes that are searched with sums of them.
+    """Images and words in one space: vectors, and indexes (interplay.common.v1.IndexService) searched with sums of them.
     """
 
     def EmbedText(self, request, context):
@@ -159,102 +94,8 @@ class EmbeddingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Upsert(self, request, context):
-        """Adds entries to an index, or to a generation of it that is being built; the same id replaces.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetEntries(self, request, context):
-        """Entries of an index by their ids.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def Delete(self, request, context):
-        """Removes entries of an index.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListIndexes(self, request, context):
-        """The indexes there are.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def CreateIndex(self, request, context):
-        """Makes an empty index.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def DropIndex(self, request, context):
-        """Removes an index with everything in it.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def BeginBuild(self, request, context):
-        """Begins a generation of an index beside the one that answers, or goes on with the one of the same name.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def PublishBuild(self, request, context):
-        """Optimises a generation and lets it answer from now on.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def AbortBuild(self, request, context):
-        """Removes a generation that was begun.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def CreateSnapshot(self, request, context):
-        """Writes an index into a file that the server keeps.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListSnapshots(self, request, context):
-        """Snapshots of an index, newest first; those of a removed one are still there.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def DownloadSnapshot(self, request, context):
-        """A snapshot's file: first what it is, then its bytes in order.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def DeleteSnapshot(self, request, context):
-        """Removes a snapshot.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def RestoreIndex(self, request_iterator, context):
-        """Makes an index of a snapshot that the server keeps, or of one that is sent: first what to do, then the
-        file's bytes in order. A sender does well to put the first 64 KiB of the file into the first part and to
-        wait for "accepted": what is wrong with the file's head or the index is said by then. An index that is
-        there answers until the new one is whole.
+    def ListLanguages(self, request, context):
+        """Languages that words may be of.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -283,75 +124,10 @@ def add_EmbeddingServiceServicer_to_server(servicer, server):
                     request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.SearchRequest.FromString,
                     response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.SearchResponse.SerializeToString,
             ),
-            'Upsert': grpc.unary_unary_rpc_method_handler(
-                    servicer.Upsert,
-                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.UpsertRequest.FromString,
-                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.UpsertResponse.SerializeToString,
-            ),
-            'GetEntries': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetEntries,
-                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.GetEntriesRequest.FromString,
-                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.GetEntriesResponse.SerializeToString,
-            ),
-            'Delete': grpc.unary_unary_rpc_method_handler(
-                    servicer.Delete,
-                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteRequest.FromString,
-                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteResponse.SerializeToString,
-            ),
-            'ListIndexes': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListIndexes,
-                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListIndexesRequest.FromString,
-                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListIndexesResponse.SerializeToString,
-            ),
-            'CreateIndex': grpc.unary_unary_rpc_method_handler(
-                    servicer.CreateIndex,
-                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.CreateIndexRequest.FromString,
-                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.CreateIndexResponse.SerializeToString,
-            ),
-            'DropIndex': grpc.unary_unary_rpc_method_handler(
-                    servicer.DropIndex,
-                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DropIndexRequest.FromString,
-                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DropIndexResponse.SerializeToString,
-            ),
-            'BeginBuild': grpc.unary_unary_rpc_method_handler(
-                    servicer.BeginBuild,
-                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.BeginBuildRequest.FromString,
-                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.BeginBuildResponse.SerializeToString,
-            ),
-            'PublishBuild': grpc.unary_unary_rpc_method_handler(
-                    servicer.PublishBuild,
-                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.PublishBuildRequest.FromString,
-                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.PublishBuildResponse.SerializeToString,
-            ),
-            'AbortBuild': grpc.unary_unary_rpc_method_handler(
-                    servicer.AbortBuild,
-                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.AbortBuildRequest.FromString,
-                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.AbortBuildResponse.SerializeToString,
-            ),
-            'CreateSnapshot': grpc.unary_unary_rpc_method_handler(
-                    servicer.CreateSnapshot,
-                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.CreateSnapshotRequest.FromString,
-                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.CreateSnapshotResponse.SerializeToString,
-            ),
-            'ListSnapshots': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListSnapshots,
-                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListSnapshotsRequest.FromString,
-                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListSnapshotsResponse.SerializeToString,
-            ),
-            'DownloadSnapshot': grpc.unary_stream_rpc_method_handler(
-                    servicer.DownloadSnapshot,
-                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DownloadSnapshotRequest.FromString,
-                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DownloadSnapshotResponse.SerializeToString,
-            ),
-            'DeleteSnapshot': grpc.unary_unary_rpc_method_handler(
-                    servicer.DeleteSnapshot,
-                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteSnapshotRequest.FromString,
-                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteSnapshotResponse.SerializeToString,
-            ),
-            'RestoreIndex': grpc.stream_stream_rpc_method_handler(
-                    servicer.RestoreIndex,
-                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.RestoreIndexRequest.FromString,
-                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.RestoreIndexResponse.SerializeToString,
+            'ListLanguages': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLanguages,
+                    request_deserializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListLanguagesRequest.FromString,
+                    response_serializer=interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListLanguagesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -362,7 +138,7 @@ def add_EmbeddingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EmbeddingService:
-    """Images and words in one space: vectors, and indexes that are searched with sums of them.
+    """Images and words in one space: vectors, and indexes (interplay.common.v1.IndexService) searched with sums of them.
     """
 
     @staticmethod
@@ -474,7 +250,7 @@ class EmbeddingService:
             _registered_method=True)
 
     @staticmethod
-    def Upsert(request,
+    def ListLanguages(request,
             target,
             options=(),
             channel_credentials=None,
@@ -487,360 +263,9 @@ class EmbeddingService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/interplay.embedding.v1.EmbeddingService/Upsert',
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.UpsertRequest.SerializeToString,
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.UpsertResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetEntries(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/interplay.embedding.v1.EmbeddingService/GetEntries',
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.GetEntriesRequest.SerializeToString,
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.GetEntriesResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Delete(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/interplay.embedding.v1.EmbeddingService/Delete',
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteRequest.SerializeToString,
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListIndexes(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/interplay.embedding.v1.EmbeddingService/ListIndexes',
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListIndexesRequest.SerializeToString,
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListIndexesResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def CreateIndex(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/interplay.embedding.v1.EmbeddingService/CreateIndex',
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.CreateIndexRequest.SerializeToString,
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.CreateIndexResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def DropIndex(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/interplay.embedding.v1.EmbeddingService/DropIndex',
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.DropIndexRequest.SerializeToString,
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.DropIndexResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def BeginBuild(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/interplay.embedding.v1.EmbeddingService/BeginBuild',
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.BeginBuildRequest.SerializeToString,
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.BeginBuildResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def PublishBuild(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/interplay.embedding.v1.EmbeddingService/PublishBuild',
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.PublishBuildRequest.SerializeToString,
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.PublishBuildResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def AbortBuild(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/interplay.embedding.v1.EmbeddingService/AbortBuild',
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.AbortBuildRequest.SerializeToString,
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.AbortBuildResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def CreateSnapshot(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/interplay.embedding.v1.EmbeddingService/CreateSnapshot',
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.CreateSnapshotRequest.SerializeToString,
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.CreateSnapshotResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListSnapshots(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/interplay.embedding.v1.EmbeddingService/ListSnapshots',
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListSnapshotsRequest.SerializeToString,
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListSnapshotsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def DownloadSnapshot(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_stream(
-            request,
-            target,
-            '/interplay.embedding.v1.EmbeddingService/DownloadSnapshot',
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.DownloadSnapshotRequest.SerializeToString,
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.DownloadSnapshotResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def DeleteSnapshot(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/interplay.embedding.v1.EmbeddingService/DeleteSnapshot',
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteSnapshotRequest.SerializeToString,
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.DeleteSnapshotResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def RestoreIndex(request_iterator,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.stream_stream(
-            request_iterator,
-            target,
-            '/interplay.embedding.v1.EmbeddingService/RestoreIndex',
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.RestoreIndexRequest.SerializeToString,
-            interplay_dot_embedding_dot_v1_dot_embedding__pb2.RestoreIndexResponse.FromString,
+            '/interplay.embedding.v1.EmbeddingService/ListLanguages',
+            interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListLanguagesRequest.SerializeToString,
+            interplay_dot_embedding_dot_v1_dot_embedding__pb2.ListLanguagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,4 +1,4 @@
-"""``/v1/embeddings``, ``/v1/indexes`` and ``/v1/search`` end to end: HTTP in, gRPC out, and back."""
+"""``/v1/embeddings`` and ``/v1/search`` end to end: HTTP in, gRPC out, and back."""
 
 from __future__ import annotations
 
@@ -14,28 +14,12 @@ import pytest
 from PIL import Image
 
 from gateway.schemas.search import parse_query
-from interplay.api_keys import create_api_key
 from interplay.errors import DeadlineExceeded, Unavailable
+from interplay.rpc.common.v1 import index_pb2
 from interplay.rpc.embedding.v1 import embedding_pb2 as pb
 from tests.fake_embedding import FakeEmbedding
 from tests.unit.gateway.harness import RunningGateway, Starter, picture
-
-PHOTO = picture("PNG", (60, 40))
-ENCODED = base64.b64encode(PHOTO).decode()
-ENTRY = {
-    "id": "a/1.jpg",
-    "uri": "s3://x/1.jpg",
-    "caption": "Sunset",
-    "tags": ["beach"],
-    "place": {"latitude": 41.4, "longitude": 2.2},
-    "time": "2020-05-06T07:08:09+02:00",
-    "extra": {"stars": 4, "who": {"name": "mg"}},
-}
-
-
-def add(gateway: RunningGateway, *entries: dict[str, Any]) -> Any:
-    return gateway.client.post("/v1/indexes/photos/entries", json={"entries": list(entries)})
-
+from tests.unit.gateway.routes.test_indexes import ENCODED, ENTRY, PHOTO, add
 
 # Queries as text
 
@@ -126,73 +110,6 @@ def test_what_is_no_embedding_request(
     response = gateway.client.post("/v1/embeddings", json=body)
     assert response.status_code == status and text in response.text
     assert response.headers["content-type"] == "application/problem+json"
-
-
-# Indexes
-
-
-def test_indexes_are_made_listed_and_removed(
-    gateway: RunningGateway, embedding_server: FakeEmbedding
-) -> None:
-    made = gateway.client.post("/v1/indexes", json={"name": "new-one"})
-    assert made.status_code == 201
-    assert made.json() == {
-        "name": "new-one",
-        "generation": "g1",
-        "entries": 0,
-        "dimension": 4,
-        "space": "sha256:" + "d" * 64,
-        "created": "2026-01-02T03:04:05Z",
-        "building": [],
-    }
-    assert gateway.client.post("/v1/indexes", json={"name": "new-one"}).status_code == 409
-    listed = gateway.client.get("/v1/indexes").json()
-    assert [index["name"] for index in listed["indexes"]] == ["photos", "new-one"]
-    assert listed["languages"] == ["es"]
-    assert gateway.client.get("/v1/indexes/new-one").json() == made.json()
-    assert gateway.client.delete("/v1/indexes/new-one").status_code == 204
-    for method in ("GET", "DELETE"):
-        gone = gateway.client.request(method, "/v1/indexes/new-one")
-        assert gone.status_code == 404 and "no index 'new-one'; there are: photos" in gone.text
-    assert gateway.client.post("/v1/indexes", json={"name": "No Way"}).status_code == 422
-
-
-def test_entries_are_added_with_all_they_have(
-    gateway: RunningGateway, embedding_server: FakeEmbedding
-) -> None:
-    response = add(
-        gateway,
-        {**ENTRY, "image": {"content": ENCODED}},
-        {"id": "b", "vector": [1, 2, 3, 4.5]},
-        {"id": "c", "image": {"content": "AAAA"}},
-    )
-    assert response.status_code == 200
-    body = response.json()
-    assert body["added"] == 2 and body["timings"]["infer_ms"] == 4.0
-    assert body["errors"] == [{"id": "c", "reason": "UNREADABLE_IMAGE", "message": "broken"}]
-    first, second, _ = embedding_server.requests[-1].entries
-    assert first.image.content == PHOTO and json.loads(first.entry.extra_json) == ENTRY["extra"]
-    assert first.entry.time.ToDatetime(tzinfo=UTC) == datetime(2020, 5, 6, 5, 8, 9, tzinfo=UTC)
-    assert np.frombuffer(second.vector.values, "<f4").tolist() == [1, 2, 3, 4.5]
-    deleted = gateway.client.post("/v1/indexes/photos/entries:delete", json={"ids": ["b", "nope"]})
-    assert deleted.json() == {"deleted": 1}
-
-
-@pytest.mark.parametrize(
-    ("entry", "text"),
-    [
-        ({"id": "a"}, "the entry 'a' needs exactly one of image and vector"),
-        ({"id": "", "vector": [1]}, "entries.0.id"),
-        ({"id": "a", "vector": [1], "place": {"latitude": 91, "longitude": 0}}, "place.latitude"),
-        ({"id": "a", "vector": [1], "time": "2020-01-01T00:00:00"}, "time"),
-        ({"id": "a", "vector": [1], "tags": [""]}, "tags"),
-    ],
-)
-def test_what_is_no_entry(
-    gateway: RunningGateway, embedding_server: FakeEmbedding, entry: dict[str, Any], text: str
-) -> None:
-    response = add(gateway, entry)
-    assert response.status_code == 422 and text in response.text and embedding_server.requests == []
 
 
 # Searching
@@ -291,10 +208,12 @@ def test_thumbnails_and_contact_sheets(
     small = picture("JPEG", (64, 48))
     (tmp_path / "1.jpg").write_bytes(small)
     entries = embedding_server.indexes["photos"]
-    entries["a/1 x.jpg"] = pb.Entry(id="a/1 x.jpg", thumbnail=str(tmp_path / "1.jpg"), caption="Sunset")
-    entries["gone"] = pb.Entry(id="gone", thumbnail=str(tmp_path / "2.jpg"))
-    entries["outside"] = pb.Entry(id="outside", thumbnail="/etc/passwd")
-    entries["none"] = pb.Entry(id="none")
+    entries["a/1 x.jpg"] = index_pb2.Entry(
+        id="a/1 x.jpg", thumbnail=str(tmp_path / "1.jpg"), caption="Sunset"
+    )
+    entries["gone"] = index_pb2.Entry(id="gone", thumbnail=str(tmp_path / "2.jpg"))
+    entries["outside"] = index_pb2.Entry(id="outside", thumbnail="/etc/passwd")
+    entries["none"] = index_pb2.Entry(id="none")
     search = {"index": "photos", "query": "a"}
     hits = {hit["id"]: hit for hit in running.client.post("/v1/search", json=search).json()["hits"]}
     assert hits["none"]["thumbnail"] is None
@@ -318,24 +237,3 @@ def test_errors_of_the_server_come_through(gateway: RunningGateway, embedding_se
     for error, status in ((Unavailable("down"), 503), (DeadlineExceeded("late"), 504)):
         embedding_server.error = error
         assert gateway.client.post("/v1/embeddings", json={"input": "a"}).status_code == status
-
-
-def test_changes_need_the_scope_of_jobs(
-    start_gateway: Starter, embedding_server: FakeEmbedding, tmp_path: Path
-) -> None:
-    keys = tmp_path / "keys.json"
-    reader = create_api_key(keys, "reader", ["infer"])
-    editor = create_api_key(keys, "editor", ["infer", "jobs"])
-    running = start_gateway(api_keys_file=keys)
-    changes = (
-        ("POST", "/v1/indexes", {"name": "new"}, 201),
-        ("POST", "/v1/indexes/photos/entries", {"entries": [{"id": "a", "vector": [1, 0, 0, 0]}]}, 200),
-        ("POST", "/v1/indexes/photos/entries:delete", {"ids": ["a"]}, 200),
-        ("DELETE", "/v1/indexes/new", None, 204),
-    )
-    for method, path, body, status in changes:
-        for key, expected in ((reader, 403), (editor, status)):
-            answer = running.client.request(method, path, json=body, headers={"X-API-Key": key})
-            assert answer.status_code == expected, (method, path, answer.text)
-    search = {"index": "photos", "query": "a"}
-    assert running.client.post("/v1/search", json=search, headers={"X-API-Key": reader}).status_code == 200

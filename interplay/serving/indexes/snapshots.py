@@ -1,4 +1,4 @@
-"""Snapshots that the server keeps and receives: files in ``STATE_DIR/snapshots/INDEX/ID``.
+"""Snapshots that the server keeps and receives: files in ``FOLDER/INDEX/ID``.
 
 They outlive their index, so that one dropped by mistake can be had back. A file that is sent is kept
 without a name until the index is made of it, so nothing of it is left when the process dies.
@@ -40,9 +40,10 @@ from interplay.index.snapshots import (
     restore_snapshot,
     write_snapshot,
 )
-from interplay.rpc.embedding.v1 import embedding_pb2 as pb
+from interplay.rpc.common.v1 import index_pb2 as pb
+from interplay.serving.indexes.indexes import Indexes
+from interplay.serving.indexes.settings import IndexSettings
 from interplay.telemetry.logging import get_logger
-from services.embedding.indexes import Indexes
 
 log = get_logger(__name__)
 
@@ -72,6 +73,16 @@ class Kept:
     id: str
     file: Path
     facts: SnapshotFacts
+
+
+def open_snapshots(settings: IndexSettings, indexes: Indexes, part: str = "") -> Snapshots:
+    """The snapshots of indexes that ``open_indexes`` opened with the same ``part``."""
+    return Snapshots(
+        settings.state_dir / part / "snapshots",
+        indexes,
+        max_bytes=settings.max_snapshot_bytes,
+        embedded=settings.qdrant_url is None,
+    )
 
 
 class Snapshots:
@@ -280,8 +291,8 @@ class Snapshots:
             )
         if spec.space != ours.space:
             raise Conflict(
-                f"the snapshot was made with the word model {spec.space:.80}, and this server has "
-                f"{ours.space}; build the index again"
+                f"the snapshot was made with the {self._indexes.model.space_name} {spec.space:.80}, and this "
+                f"server has {ours.space}; build the index again"
             )
 
     def _files(self, index: str) -> list[Path]:

@@ -16,24 +16,36 @@ from interplay.index.catalogue import Catalogue, IndexInfo, Spec, VectorIndex
 from interplay.index.cluster import ClusterCatalogue
 from interplay.index.embedded import EmbeddedCatalogue
 from interplay.index.entries import Entry, Filter, Hits
+from interplay.serving.indexes.model import IndexedModel
+from interplay.serving.indexes.settings import IndexSettings
 from interplay.settings import available_cores
-from services.embedding.settings import EmbeddingSettings
-from services.embedding.vectors import Vectors
 
 T = TypeVar("T")
 
 
-def open_catalogue(settings: EmbeddingSettings) -> Catalogue:
+def open_indexes(settings: IndexSettings, model: IndexedModel, part: str = "") -> Indexes:
     """Open the indexes that the settings name.
+
+    Args:
+        settings: Of the server.
+        model: Whose vectors are in them.
+        part: Keeps the indexes of this capability apart from others with the same ``state_dir`` or on the
+            same Qdrant server: they are in ``state_dir/part/indexes``. Empty for those of ``embedding``.
 
     Raises:
         Unavailable: Another process has the embedded ones open.
     """
     if settings.qdrant_url is None:
-        return EmbeddedCatalogue(settings.state_dir / "indexes")
+        return Indexes(EmbeddedCatalogue(settings.state_dir / part / "indexes"), model)
     from qdrant_client import QdrantClient
 
-    return ClusterCatalogue(QdrantClient(url=settings.qdrant_url, api_key=settings.qdrant_api_key))
+    client = QdrantClient(url=settings.qdrant_url, api_key=settings.qdrant_api_key)
+    return Indexes(ClusterCatalogue(client, collection_prefix(part)), model)
+
+
+def collection_prefix(part: str) -> str:
+    """How names of a capability's collections begin. None is how another one's begin, too."""
+    return f"interplay_{part}-" if part else "interplay-"
 
 
 class Indexes:
@@ -41,12 +53,12 @@ class Indexes:
 
     Args:
         catalogue: The indexes; closed with this.
-        vectors: Knows the space.
+        model: Knows the space.
     """
 
-    def __init__(self, catalogue: Catalogue, vectors: Vectors) -> None:
+    def __init__(self, catalogue: Catalogue, model: IndexedModel) -> None:
         self.catalogue = catalogue
-        self._vectors = vectors
+        self.model = model
         # Searches are short; a build's publishing is not, and must not keep them waiting.
         self._searching = ThreadPoolExecutor(available_cores(), thread_name_prefix="search")
         self._changing = ThreadPoolExecutor(4, thread_name_prefix="index")
@@ -71,7 +83,7 @@ class Indexes:
         Raises:
             InvalidParameter: A name is none.
         """
-        return Spec.new(name, generation, self._vectors.dimension, self._vectors.space)
+        return Spec.new(name, generation, self.model.dimension, self.model.space)
 
     def create(self, name: str) -> IndexInfo:
         """An empty index.
@@ -147,8 +159,8 @@ class Indexes:
             yield index
 
     def _check_space(self, spec: Spec) -> None:
-        if (spec.dimension, spec.space) != (self._vectors.dimension, self._vectors.space):
+        if (spec.dimension, spec.space) != (self.model.dimension, self.model.space):
             raise Conflict(
-                f"index {spec.name!r} was built with the word model {spec.space}, and this server has "
-                f"{self._vectors.space}; build it again"
+                f"index {spec.name!r} was built with the {self.model.space_name} {spec.space}, and this "
+                f"server has {self.model.space}; build it again"
             )
