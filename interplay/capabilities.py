@@ -75,6 +75,16 @@ CAPABILITIES: tuple[Capability, ...] = (
         thesis="4.2, 4.3",
         indexes=True,
     ),
+    Capability(
+        name="locsens",
+        grpc_service="interplay.locsens.v1.LocSensService",
+        grpc_port=50054,
+        metrics_port=9104,
+        models=("locsens-image", "locsens-retrieval", "locsens-tagging"),
+        summary="Where and what: tags for a photo at a place, photos for a tag near a place",
+        thesis="5",
+        indexes=True,
+    ),
 )
 
 GATEWAY_PORT = 8080

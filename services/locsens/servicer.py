@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from interplay.errors import InvalidParameter
 from interplay.index.entries import Circle, Hit, Place, distance_m
 from interplay.media.exif import photo_place
+from interplay.models.locsens import CentredParts
 from interplay.predictors.locsens.image import TaggedImage
 from interplay.predictors.locsens.scorer import TripletItem
 from interplay.predictors.locsens.tagger import PlacedTags, TagItem
@@ -134,7 +135,10 @@ class LocSensServicer(pb_grpc.LocSensServiceServicer):
                         request.index, direction, ranked_limit, 0, wanted, exact=exact
                     )
                 )
-                ranked, model = Ranked(found.hits, found.candidates or 0, found.exact), self._models.images.manifest
+                ranked, model = (
+                    Ranked(found.hits, found.candidates or 0, found.exact),
+                    self._models.images.manifest,
+                )
             else:
                 rank = self._retrieval.exact if request.mode == pb.MODE_EXACT else self._retrieval.fast
                 query = Query(tags, direction, place, wanted, ranked_limit)
@@ -175,14 +179,18 @@ class LocSensServicer(pb_grpc.LocSensServiceServicer):
         ]
         vectors = np.stack([images[row].vector for row in rows])
         item = TripletItem(vectors, np.array(tags), np.array(places, np.float64))
-        retrieval = request.task == pb.TASK_RETRIEVAL
-        batcher = self._models.ranker if retrieval else self._models.place_tags
-        with self._models.images.requests.admit(None, context) as work:
-            scores = await work.run(batcher, item, bucket="triplets", pixels=len(rows))  # type: ignore[arg-type]
+        models = self._models
+        found: NDArray[np.float32] | CentredParts | PlacedTags
+        with models.images.requests.admit(None, context) as work:
+            if request.task == pb.TASK_RETRIEVAL:
+                ranked = await work.run(models.ranker, item, bucket="triplets", pixels=len(rows))
+                found, manifest = ranked, models.ranker.runtime.manifest
+            else:
+                tagged = await work.run(models.place_tags, item, bucket="triplets", pixels=len(rows))
+                found, manifest = tagged, models.place_tags.runtime.manifest
             timings.add(work.timings)
-        return pb.ScoreResponse(
-            scores=scores, model=model_info(batcher.runtime.manifest), timings=timings_message(timings)
-        )
+        assert isinstance(found, np.ndarray)
+        return pb.ScoreResponse(scores=found, model=model_info(manifest), timings=timings_message(timings))
 
     async def ListTags(
         self, request: pb.ListTagsRequest, context: grpc.aio.ServicerContext
@@ -233,7 +241,7 @@ def place_of_photo(request: pb.TagRequest) -> tuple[Place | None, pb.PlaceSource
 
 
 def _ranged(request: pb.TagRequest | pb.ListTagsRequest, field: str, most: int, default: int) -> int:
-    value: int = getattr(request, field) if request.HasField(field) else default  # type: ignore[arg-type]
+    value: int = getattr(request, field) if request.HasField(field) else default
     if not 1 <= value <= most:
         raise InvalidParameter(f"{field} is {value}; it must be 1 to {most}", field=field)
     return value

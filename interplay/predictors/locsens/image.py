@@ -113,6 +113,12 @@ class ImageTagger:
         chosen = choose_device(device)
         return cls(backbone, head, stored.manifest, device=chosen, dtype=dtype or choose_dtype(chosen))
 
+    @staticmethod
+    def open_tag_vectors(store: Path, version: int | None = None) -> NDArray[np.float32]:
+        """``tag_vectors`` of the published model, without loading the rest of it."""
+        weights = load_file(resolve(store, MODEL, version).weights)
+        return unit(weights["classes.weight"].float().numpy())
+
     def predict(self, images: Sequence[Image]) -> list[TaggedImage]:
         """What decoded images say; what evaluation calls."""
         return list(self.predict_batch(images).results)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -59,6 +60,7 @@ class Indexes:
     def __init__(self, catalogue: Catalogue, model: IndexedModel) -> None:
         self.catalogue = catalogue
         self.model = model
+        self._changes: Counter[str] = Counter()
         # Searches are short; a build's publishing is not, and must not keep them waiting.
         self._searching = ThreadPoolExecutor(available_cores(), thread_name_prefix="search")
         self._changing = ThreadPoolExecutor(4, thread_name_prefix="index")
@@ -111,12 +113,27 @@ class Indexes:
     def delete(self, name: str, ids: Sequence[str]) -> int:
         """Remove entries; how many there were."""
         with self.catalogue.writing(name) as index:
-            return index.delete(ids)
+            deleted = index.delete(ids)
+            self._changes[name] += 1
+            return deleted
 
-    def search(self, name: str, query: NDArray[np.float32], limit: int, offset: int, wanted: Filter) -> Hits:
-        """Entries nearest to a vector."""
-        with self._searchable(name) as index:
-            return index.search(query, limit, offset=offset, wanted=wanted)
+    def search(
+        self,
+        name: str,
+        query: NDArray[np.float32],
+        limit: int,
+        offset: int,
+        wanted: Filter,
+        *,
+        exact: bool = False,
+    ) -> Hits:
+        """Entries nearest to a vector; of all, compared one by one, if ``exact``."""
+        with self.searchable(name) as index:
+            return index.search(query, limit, offset=offset, wanted=wanted, exact=exact)
+
+    def changes(self, name: str) -> int:
+        """How often this process has changed what an index answers with, apart from publishing."""
+        return self._changes[name]
 
     def entry_vector(self, name: str, entry: str, field: str) -> NDArray[np.float32]:
         """The vector of an entry that a query names.
@@ -124,7 +141,7 @@ class Indexes:
         Raises:
             InvalidParameter: There is none.
         """
-        with self._searchable(name) as index:
+        with self.searchable(name) as index:
             found = index.get([entry])
         if not found:
             raise InvalidParameter(f"index {name!r} has no entry {entry!r}", field=f"{field}.entry")
@@ -146,9 +163,10 @@ class Indexes:
         self._check_space(self.catalogue.spec(name))
         with self.catalogue.writing(name) as index:
             index.upsert(entries)
+            self._changes[name] += 1
 
     @contextmanager
-    def _searchable(self, name: str) -> Iterator[VectorIndex]:
+    def searchable(self, name: str) -> Iterator[VectorIndex]:
         """An index whose vectors are of this server's space.
 
         Raises:
