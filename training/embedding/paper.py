@@ -37,8 +37,8 @@ from interplay.models.image_embedding import (
     HeadConfig,
     ImageEmbedding,
 )
-from interplay.predictors.pictures import fit
 from interplay.predictors.embedding.word_table import WordTable
+from interplay.predictors.pictures import fit
 from interplay.store import Preprocessing
 from training.checkpoints import latest_checkpoint
 from training.datasets.captions import CaptionedImage

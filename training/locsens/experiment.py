@@ -1,23 +1,28 @@
 """Trains every method of thesis chapter 5 on a world and writes its tables and curves.
 
-    python -m training.locsens.experiment --world WORLD --features FEATURES --out OUT [--preset compact]
+    python -m training.locsens.experiment --world WORLD --features FEATURES --out OUT [--part val]
 
+OUT/images, scorers   runs of training.engine
 OUT/results.json      P@10 of every query at every threshold, tagging scores, with and without the own image
 OUT/tables.md         the thesis's Tables 5.1 and 5.2, with 95 % intervals (bootstrap over queries)
 OUT/sigma.png         the curves of Fig. 5.4
 
-Called again, it goes on where it was. Numbers of a simulated world say so in their titles.
+Settings were chosen with --part val; the test photos decide nothing. Called again, it goes on where it was:
+what is trained is only asked again. Numbers of a simulated world say so in their titles.
 """
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import load_file
 
-from interplay.models.locsens import COMPACT, PAPER, LocSensConfig
+from interplay.models.locsens import COMPACT, PAPER, LocSens, LocSensConfig
+from interplay.predictors.locsens.image import unit
 from interplay.predictors.locsens.scorer import TripletScorer
 from training.embedding.scores import bootstrap
 from training.locsens.data import TaggedPhotos, load_photos
@@ -29,7 +34,6 @@ from training.locsens.methods import (
     tag_scores,
     train_image_model,
     train_scorer,
-    unit,
 )
 from training.locsens.protocol import (
     THRESHOLD_NAMES,
@@ -39,7 +43,7 @@ from training.locsens.protocol import (
     tagging_scores,
     upper_bound,
 )
-from training.locsens.scorer_task import SIGMAS, ScorerData, schedule_of
+from training.locsens.scorer_task import SIGMAS, ScorerData, Stage, schedule_of
 from training.locsens.tables import draw_sigma, write_tables
 
 DIMENSIONS = {"compact": 128, "paper": 300}
@@ -55,8 +59,6 @@ def image_methods(
     Returns:
         Methods by name; plain P@10 by name; "train", "test" (N, D) and "tags" (V, D) of length one.
     """
-    from safetensors.numpy import load_file
-
     methods, plain = {}, {}
     mlc = train_image_model(
         "mlc", train, features["train"], out / "mlc", steps=steps, dimension=dimension, seed=seed
@@ -86,31 +88,42 @@ def image_methods(
 
 
 def scorers(
-    data: ScorerData, config: LocSensConfig, out: Path, *, steps: int, seed: int
-) -> dict[tuple[str, str], Any]:
-    """Every LocSens model, by task and name."""
-    made = {}
-    for task, variants in (("retrieval", ("zeroed", "raw", "dropout")), ("tagging", ("zeroed", "raw"))):
-        for variant in variants:
-            made[task, variant] = train_scorer(
-                data, config, task, schedule_of(variant, steps), out / f"{task}-{variant}", seed=seed
-            )
+    data: ScorerData, config: LocSensConfig, out: Path, *, steps: int, tagging_steps: int, seed: int
+) -> tuple[dict[tuple[str, str], LocSens], dict[str, list[dict[str, Any]]]]:
+    """Every LocSens model by task and name, and the whole schedule that each has gone through."""
+    made: dict[tuple[str, str], LocSens] = {}
+    schedules: dict[str, list[dict[str, Any]]] = {}
+
+    def add(task: str, name: str, schedule: Sequence[Stage], start: tuple[str, str] | None = None) -> None:
+        before = schedules[" ".join(start)] if start else []
+        schedules[f"{task} {name}"] = before + [asdict(stage) for stage in schedule]
+        made[task, name] = train_scorer(
+            data, config, task, schedule, run_folder(out, task, name),
+            start=run_folder(out, *start) if start else None, seed=seed,
+        )  # fmt: skip
+
+    for variant in ("zeroed", "raw"):
+        add("tagging", variant, schedule_of(variant, tagging_steps))
+    for variant in ("zeroed", "raw", "dropout"):
+        add("retrieval", variant, schedule_of(variant, steps))
     start = None
     for stage, sigma in zip(schedule_of("sampling", steps), SIGMAS, strict=True):
-        folder = out / f"retrieval-sampling-{sigma:g}"
-        made["retrieval", f"sampling {sigma:g}"] = train_scorer(
-            data, config, "retrieval", (stage,), folder, start=start, seed=seed
-        )
-        start = folder
-    return made
+        add("retrieval", f"sampling {sigma:g}", (stage,), start)
+        start = "retrieval", f"sampling {sigma:g}"
+    return made, schedules
+
+
+def run_folder(out: Path, task: str, name: str) -> Path:
+    """Folder of a scorer's run; `name` as in the tables."""
+    return out / "scorers" / f"{task}-{name.replace(' ', '-')}"
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Train, evaluate, and give the results as plain data."""
-    train, test = load_photos(args.world, "train"), load_photos(args.world, "test")
+    train, test = load_photos(args.world, "train"), load_photos(args.world, args.part)
     features = {
-        part: load_features(args.features, part, photos)
-        for part, photos in (("train", train), ("test", test))
+        "train": load_features(args.features, "train", train),
+        "test": load_features(args.features, args.part, test),
     }
     known, plain, vectors = image_methods(
         train, test, features, args.out / "images",
@@ -121,13 +134,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     config = LocSensConfig(
         vectors["train"].shape[1], vectors["tags"].shape[1], base.modality, base.widths, base.groups
     )
-    trained = scorers(data, config, args.out / "scorers", steps=args.steps, seed=args.seed)
+    trained, schedules = scorers(
+        data, config, args.out, steps=args.steps, tagging_steps=args.tagging_steps, seed=args.seed
+    )
 
     queries = make_queries(test.protocol, args.seed)
     results: dict[str, Any] = {
         "simulated": json.loads((args.world / "world.json").read_text())["simulated"],
-        "preset": args.preset, "seed": args.seed, "queries": len(queries), "photos": len(test.photos),
-        "thresholds": list(THRESHOLD_NAMES), "plain_p10": plain, "retrieval": {}, "tagging": {},
+        "preset": args.preset, "seed": args.seed, "part": args.part, "photos": len(test.photos),
+        "queries": len(queries), "schedules": schedules, "thresholds": list(THRESHOLD_NAMES),
+        "plain_p10": plain, "retrieval": {}, "tagging": {},
     }  # fmt: skip
 
     def retrieval(name: str, precision: Callable[[bool], np.ndarray]) -> None:
@@ -180,8 +196,12 @@ def main() -> None:
     parser.add_argument("--world", type=Path, required=True, help="folder of training.locsens.world")
     parser.add_argument("--features", type=Path, required=True, help="folder of training.locsens.features")
     parser.add_argument("--preset", choices=tuple(CONFIGS), default="compact")
+    parser.add_argument(
+        "--part", choices=("val", "test"), default="test", help="what is asked; default: test"
+    )
     parser.add_argument("--image-steps", type=int, default=1500)
-    parser.add_argument("--steps", type=int, default=5000, help="of each LocSens model")
+    parser.add_argument("--steps", type=int, default=6000, help="of each model for retrieval")
+    parser.add_argument("--tagging-steps", type=int, default=15000, help="of each model for tagging")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()

@@ -20,6 +20,7 @@ from interplay.predictors.locsens import image, retriever, tagger
 from interplay.store import WEIGHTS_FILE, Manifest, StoredModel, publish, resolve
 from training.checkpoints import latest_checkpoint
 from training.locsens.data import TaggedPhotos, load_photos
+from training.locsens.experiment import run_folder
 from training.locsens.features import BACKBONE
 from training.locsens.near import near_tags
 
@@ -36,11 +37,6 @@ DATA = [
         "simulated": True,
     },
 ]
-
-
-def run_folder(out: Path, task: str, name: str) -> Path:
-    """Folder of a scorer's run in an experiment's folder; `name` as in its tables."""
-    return out / "scorers" / f"{task}-{name.replace(' ', '-')}"
 
 
 def trained(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
