@@ -72,6 +72,15 @@ CAPABILITIES: tuple[Capability, ...] = (
         summary="Images and words in one space: vectors, and indexes searched with sums of them",
         thesis="4.2, 4.3",
     ),
+    Capability(
+        name="locsens",
+        grpc_service="interplay.locsens.v1.LocSensService",
+        grpc_port=50054,
+        metrics_port=9104,
+        models=("locsens-image", "locsens-retrieval", "locsens-tagging"),
+        summary="Where and what: tags for a photo at a place, photos for a tag near a place",
+        thesis="5",
+    ),
 )
 
 GATEWAY_PORT = 8080
