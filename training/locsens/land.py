@@ -5,7 +5,7 @@ python -m training.locsens.land --check    make it again and compare
 
 The mask of the package ``global-land-mask`` says of every 30 arc seconds whether they are sea; it was made
 of GLOBE, the Global Land One-kilometer Base Elevation (NOAA, 1999, public domain). Lakes and the Caspian
-count as land. Between 50° S and 70° N 0.4 % of the area comes out wrong, and of that 99 % within 8 km of a coast.
+count as land. Between 50° S and 70° N 0.4 % of the area comes out wrong, 99 % of that within 8 km of a coast.
 Islands smaller than about 80 km² are left out: right for maps of the world and of countries, not of towns.
 """
 
