@@ -6,6 +6,7 @@ decodes or re-encodes what it only forwards.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import json
@@ -195,6 +196,16 @@ async def image_content(state: AppState, source: ImageSource, field: str) -> byt
     if source.uri:
         return await state.fetcher.fetch(source.uri)
     return _decode_base64(source.content, field)
+
+
+async def image_contents(state: AppState, sources: list[ImageSource]) -> list[bytes]:
+    """The files of images, in order; those by URL are fetched at the same time."""
+    fields = [f"images[{number}]" for number in range(len(sources))]
+    return list(
+        await asyncio.gather(
+            *(image_content(state, source, field) for source, field in zip(sources, fields, strict=True))
+        )
+    )
 
 
 def parse_json_object(body: bytes) -> dict[str, Any]:

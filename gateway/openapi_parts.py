@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import BaseModel
+
 from gateway.negotiation import JSON
 from gateway.problems import problem_content
 from gateway.schemas.common import Exemplified, ImageSource, Options
@@ -70,18 +72,17 @@ _EXAMPLE_ERRORS: dict[type[InterplayError], InterplayError] = {
     )
 }
 
-_IMAGE_ERRORS = (
+# What a call to a model server can end with, and one with images.
+UPSTREAM_ERRORS = (Overloaded, Unavailable, DeadlineExceeded)
+IMAGE_ERRORS = (
     InvalidInput,
     InvalidParameter,
     PayloadTooLarge,
     UnsupportedMedia,
     UnreadableImage,
-    NotAcceptable,
     UploadTimeout,
-    Overloaded,
-    Unavailable,
-    DeadlineExceeded,
     ModelFailed,
+    *UPSTREAM_ERRORS,
 )
 _HEADERS_OF_STATUS = {429: ("Retry-After",), 503: ("Retry-After",), 401: ("WWW-Authenticate",)}
 
@@ -123,6 +124,37 @@ def problem_responses(
     return dict(sorted(by_status.items(), key=lambda item: str(item[0])))
 
 
+def json_operation(
+    answer: type[Exemplified] | None,
+    *errors: type[InterplayError],
+    body: type[BaseModel] | None = None,
+    also: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Keyword arguments of a route with a JSON body that is read by ``parse_body``.
+
+    Args:
+        answer: Model of the JSON answer.
+        errors: What it can answer with beside what all routes can.
+        body: Model of the body; None for none.
+        also: Further media types of the answer.
+    """
+    described: dict[str, Any] = {"responses": problem_responses(*errors, *[NotAcceptable] * bool(also))}
+    if answer is not None:
+        described["response_model"] = answer
+        if answer.EXAMPLE:
+            described["responses"] = {200: {"content": {JSON: {"example": answer.EXAMPLE}}}} | described[
+                "responses"
+            ]
+            for media_type in also:
+                described["responses"][200]["content"][media_type] = _content(media_type)
+    if body is not None:
+        content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}
+        if issubclass(body, Exemplified):
+            content["example"] = body.EXAMPLE
+        described["openapi_extra"] = {"requestBody": {"required": True, "content": {JSON: content}}}
+    return described
+
+
 def image_operation(
     options_type: type[Options],
     answer_type: type[Exemplified],
@@ -144,7 +176,7 @@ def image_operation(
         content[JSON] = {"example": answer_type.EXAMPLE}
     for media_type in answers:
         if media_type != JSON:
-            content[media_type] = {"schema": {"type": "string", "contentMediaType": media_type}}
+            content[media_type] = _content(media_type)
     headers = {
         "Server-Timing": {
             "description": "Milliseconds by stage: queue, decode, preprocess, infer, postprocess, total.",
@@ -156,10 +188,14 @@ def image_operation(
         "response_model": answer_type,
         "responses": {
             200: {"description": f"Default: {answers[0]}", "content": content, "headers": headers},
-            **problem_responses(*_IMAGE_ERRORS, *errors),
+            **problem_responses(*IMAGE_ERRORS, NotAcceptable, *errors),
         },
         "openapi_extra": {"requestBody": _image_body(options_type, image_required)},
     }
+
+
+def _content(media_type: str) -> dict[str, Any]:
+    return {"schema": {"type": "string", "contentMediaType": media_type}}
 
 
 def _image_body(options_type: type[Options], image_required: bool) -> dict[str, Any]:

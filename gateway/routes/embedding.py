@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import numpy as np
 from fastapi import APIRouter, Depends, Path, Request
-from pydantic import BaseModel
 from starlette.responses import Response
 
 from gateway.answers import json_answer, picture_answer, timings_of
-from gateway.deps import AppState, StateDep, require_scope
-from gateway.image_input import image_content, parse_body, receive_image
-from gateway.negotiation import JPEG, JSON, PNG, best_media_type
-from gateway.openapi_parts import image_operation, problem_responses
-from gateway.schemas.common import Exemplified, ImageSource
+from gateway.deps import StateDep, require_scope
+from gateway.image_input import image_contents, parse_body, receive_image
+from gateway.negotiation import HTML, JPEG, JSON, PNG, best_media_type
+from gateway.openapi_parts import (
+    IMAGE_ERRORS,
+    UPSTREAM_ERRORS,
+    image_operation,
+    json_operation,
+    problem_responses,
+)
 from gateway.schemas.embedding import EmbeddingBody, EmbeddingsAnswer, EmbeddingsBody, UsageBody, encoded
 from gateway.schemas.indexes import (
     DeleteAnswer,
@@ -30,77 +32,33 @@ from gateway.schemas.indexes import (
     vector_message,
 )
 from gateway.schemas.search import SearchAnswer, SearchOptions
+from gateway.thumbnails import draw_hits, map_hits, read_thumbnail
 from gateway.upstream import Deadline, call_server
-from interplay.datasets import Datasets
 from interplay.errors import (
     Conflict,
-    DeadlineExceeded,
-    InterplayError,
     InvalidInput,
     InvalidParameter,
-    ModelFailed,
     NotFound,
-    Overloaded,
-    PayloadTooLarge,
-    PermissionDenied,
-    Unavailable,
-    UnreadableImage,
-    UnsupportedMedia,
-    UploadTimeout,
 )
-from interplay.media.draw import contact_sheet
-from interplay.media.images import decode, encode_png
 from interplay.rpc.common.v1 import common_pb2
 from interplay.rpc.embedding.v1 import embedding_pb2 as pb
 from interplay.rpc.status import error_from_item
 
 CAPABILITY = "embedding"
-SEARCH_TYPES = (JSON, PNG)
-_MAX_THUMBNAIL_BYTES = 1024 * 1024
-B = TypeVar("B", bound=BaseModel)
+SEARCH_TYPES = (JSON, PNG, HTML)
 
 router = APIRouter(prefix="/v1", tags=[CAPABILITY], dependencies=[Depends(require_scope("infer"))])
 
 IndexName = Annotated[
     str, Path(min_length=1, max_length=63, description="Name of the index.", examples=["photos"])
 ]
-_UPSTREAM = (Overloaded, Unavailable, DeadlineExceeded)
-_IMAGES = (
-    InvalidInput,
-    InvalidParameter,
-    PayloadTooLarge,
-    UnsupportedMedia,
-    UnreadableImage,
-    UploadTimeout,
-    ModelFailed,
-    *_UPSTREAM,
-)
 
 
-def _operation(
-    answer: type[Exemplified] | None, *errors: type[InterplayError], body: type[BaseModel] | None = None
-) -> dict[str, Any]:
-    """Keyword arguments of a route with a JSON body that is read by ``parse_body``."""
-    described: dict[str, Any] = {"responses": problem_responses(*errors)}
-    if answer is not None:
-        described["response_model"] = answer
-        if answer.EXAMPLE:
-            described["responses"] = {200: {"content": {JSON: {"example": answer.EXAMPLE}}}} | described[
-                "responses"
-            ]
-    if body is not None:
-        content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}
-        if issubclass(body, Exemplified):
-            content["example"] = body.EXAMPLE
-        described["openapi_extra"] = {"requestBody": {"required": True, "content": {JSON: content}}}
-    return described
-
-
-@router.post("/embeddings", **_operation(EmbeddingsAnswer, *_IMAGES, body=EmbeddingsBody))
+@router.post("/embeddings", **json_operation(EmbeddingsAnswer, *IMAGE_ERRORS, body=EmbeddingsBody))
 async def create_embeddings(request: Request, state: StateDep, timeout_s: Deadline) -> Response:
     """Vectors of texts and images, in the shape of OpenAI's embeddings."""
     body = await parse_body(request, state, CAPABILITY, EmbeddingsBody)
-    contents = await _contents(state, body.images)
+    contents = await image_contents(state, body.images)
     data: list[EmbeddingBody] = []
     tokens, models = 0, []
     if body.texts:
@@ -142,7 +100,8 @@ async def create_embeddings(request: Request, state: StateDep, timeout_s: Deadli
 async def search_images(request: Request, state: StateDep, timeout_s: Deadline) -> Response:
     """Images of an index nearest to a weighted sum of words, an image, and images of the index.
 
-    As a picture the answer is a contact sheet of the hits' thumbnails, with their scores.
+    As a picture the answer is a contact sheet of the hits' thumbnails, with their scores; as HTML it is a
+    map, in one file.
     """
     media_type = best_media_type(request.headers.get("accept"), SEARCH_TYPES)
     content, options = await receive_image(request, state, CAPABILITY, SearchOptions, required=False)
@@ -151,14 +110,27 @@ async def search_images(request: Request, state: StateDep, timeout_s: Deadline) 
     timings = timings_of(request, response.timings)
     if media_type == JSON:
         return json_answer(SearchAnswer.from_proto(response, options.index, timings), timings)
+    if media_type == HTML:
+        near = options.filter.near if options.filter else None
+        async with state.drawing:
+            page = await asyncio.to_thread(
+                map_hits,
+                state.datasets,
+                response.hits,
+                title=options.query or "photos alike",
+                place=(near.latitude, near.longitude) if near else None,
+                radius_m=near.radius_m if near else None,
+                note=f"{len(response.hits)} photos of {options.index}",
+            )
+        return picture_answer(page, timings, HTML)
     if not response.hits:
         raise NotFound("nothing was found that could be drawn")
     async with state.drawing:
-        sheet = await asyncio.to_thread(_draw_hits, state.datasets, response.hits)
+        sheet = await asyncio.to_thread(draw_hits, state.datasets, response.hits)
     return picture_answer(sheet, timings, PNG)
 
 
-@router.get("/indexes", **_operation(IndexList, *_UPSTREAM))
+@router.get("/indexes", **json_operation(IndexList, *UPSTREAM_ERRORS))
 async def list_indexes(request: Request, state: StateDep, timeout_s: Deadline) -> IndexList:
     """The indexes that can be searched."""
     response = await call_server(
@@ -177,7 +149,7 @@ async def list_indexes(request: Request, state: StateDep, timeout_s: Deadline) -
     response_model=IndexBody,
     responses={
         201: {"content": {JSON: {"example": IndexBody.EXAMPLE}}},
-        **problem_responses(InvalidInput, InvalidParameter, Conflict, *_UPSTREAM),
+        **problem_responses(InvalidInput, InvalidParameter, Conflict, *UPSTREAM_ERRORS),
     },
 )
 async def create_index(body: NewIndex, request: Request, state: StateDep, timeout_s: Deadline) -> IndexBody:
@@ -187,7 +159,7 @@ async def create_index(body: NewIndex, request: Request, state: StateDep, timeou
     return IndexBody.from_proto(response.index)
 
 
-@router.get("/indexes/{name}", **_operation(IndexBody, NotFound, InvalidParameter, *_UPSTREAM))
+@router.get("/indexes/{name}", **json_operation(IndexBody, NotFound, InvalidParameter, *UPSTREAM_ERRORS))
 async def get_index(name: IndexName, request: Request, state: StateDep, timeout_s: Deadline) -> IndexBody:
     """One index."""
     indexes = (await list_indexes(request, state, timeout_s)).indexes
@@ -203,7 +175,7 @@ async def get_index(name: IndexName, request: Request, state: StateDep, timeout_
     response_class=Response,
     responses={
         200: {"content": {JPEG: {"schema": {"type": "string", "contentMediaType": JPEG}}}},
-        **problem_responses(NotFound, InvalidParameter, *_UPSTREAM),
+        **problem_responses(NotFound, InvalidParameter, *UPSTREAM_ERRORS),
     },
 )
 async def get_thumbnail(
@@ -218,7 +190,7 @@ async def get_thumbnail(
     response = await call_server(request, state, CAPABILITY, "GetEntries", message, timeout_s)
     if not response.entries or not response.entries[0].thumbnail:
         raise NotFound(f"index {name!r} has no thumbnail of {entry!r}")
-    content = await asyncio.to_thread(_read_thumbnail, state.datasets, response.entries[0].thumbnail)
+    content = await asyncio.to_thread(read_thumbnail, state.datasets, response.entries[0].thumbnail)
     return Response(content, media_type=JPEG, headers={"Cache-Control": "private, max-age=3600"})
 
 
@@ -226,7 +198,7 @@ async def get_thumbnail(
     "/indexes/{name}",
     status_code=204,
     dependencies=[Depends(require_scope("jobs"))],
-    responses=problem_responses(NotFound, InvalidParameter, *_UPSTREAM),
+    responses=problem_responses(NotFound, InvalidParameter, *UPSTREAM_ERRORS),
 )
 async def drop_index(name: IndexName, request: Request, state: StateDep, timeout_s: Deadline) -> Response:
     """Remove an index with everything in it."""
@@ -237,13 +209,13 @@ async def drop_index(name: IndexName, request: Request, state: StateDep, timeout
 @router.post(
     "/indexes/{name}/entries",
     dependencies=[Depends(require_scope("jobs"))],
-    **_operation(UpsertAnswer, NotFound, Conflict, *_IMAGES, body=UpsertBody),
+    **json_operation(UpsertAnswer, NotFound, Conflict, *IMAGE_ERRORS, body=UpsertBody),
 )
 async def add_entries(name: IndexName, request: Request, state: StateDep, timeout_s: Deadline) -> Response:
     """Add images to an index at once, or replace those with the same id; bad ones cost the others nothing."""
     body = await parse_body(request, state, CAPABILITY, UpsertBody)
     sources = [entry.image for entry in body.entries]
-    contents = iter(await _contents(state, [source for source in sources if source is not None]))
+    contents = iter(await image_contents(state, [source for source in sources if source is not None]))
     message = pb.UpsertRequest(index=name)
     for entry in body.entries:
         new = message.entries.add(entry=entry.to_proto())
@@ -267,7 +239,7 @@ async def add_entries(name: IndexName, request: Request, state: StateDep, timeou
 @router.post(
     "/indexes/{name}/entries:delete",
     dependencies=[Depends(require_scope("jobs"))],
-    **_operation(DeleteAnswer, InvalidInput, InvalidParameter, NotFound, *_UPSTREAM),
+    **json_operation(DeleteAnswer, InvalidInput, InvalidParameter, NotFound, *UPSTREAM_ERRORS),
 )
 async def delete_entries(
     name: IndexName, body: DeleteBody, request: Request, state: StateDep, timeout_s: Deadline
@@ -276,40 +248,6 @@ async def delete_entries(
     message = pb.DeleteRequest(index=name, ids=body.ids)
     response = await call_server(request, state, CAPABILITY, "Delete", message, timeout_s)
     return DeleteAnswer(deleted=response.deleted)
-
-
-def _read_thumbnail(datasets: Datasets, url: str) -> bytes:
-    """Content of a thumbnail's file.
-
-    Raises:
-        NotFound: It is not there any more, or outside the data set roots of this gateway.
-    """
-    try:
-        return datasets.read_bytes(url, max_bytes=_MAX_THUMBNAIL_BYTES)
-    except (NotFound, PermissionDenied, PayloadTooLarge) as error:
-        raise NotFound("the thumbnail cannot be read here any more") from error
-
-
-def _draw_hits(datasets: Datasets, hits: Sequence[pb.Hit]) -> bytes:
-    """A contact sheet (PNG); a hit without a thumbnail is a grey plate."""
-    pictures = []
-    for hit in hits:
-        try:
-            pictures.append(decode(_read_thumbnail(datasets, hit.entry.thumbnail)))
-        except (NotFound, UnreadableImage, UnsupportedMedia):
-            pictures.append(np.full((96, 128, 3), 200, dtype=np.uint8))
-    captions = [f"{hit.score:.2f} {hit.entry.caption or hit.entry.id}" for hit in hits]
-    return encode_png(contact_sheet(pictures, captions))
-
-
-async def _contents(state: AppState, sources: list[ImageSource]) -> list[bytes]:
-    """The files of images, in order; those by URL are fetched at the same time."""
-    fields = [f"images[{number}]" for number in range(len(sources))]
-    return list(
-        await asyncio.gather(
-            *(image_content(state, source, field) for source, field in zip(sources, fields, strict=True))
-        )
-    )
 
 
 def _row(

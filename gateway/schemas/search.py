@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from gateway.schemas.common import EXAMPLE_TIMINGS, Exemplified, ModelBody, Options, TimingsBody
+from gateway.schemas.places import PlaceBody
 from interplay.errors import InvalidParameter
 from interplay.rpc.common.v1 import common_pb2
 from interplay.rpc.embedding.v1 import embedding_pb2 as pb
@@ -103,17 +104,6 @@ class JsonBody(BaseModel):
     """Base of JSON bodies; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class PlaceBody(JsonBody):
-    """A place, WGS 84."""
-
-    latitude: float = Field(ge=-90, le=90, description="Degrees north.")
-    longitude: float = Field(ge=-180, le=180, description="Degrees east.")
-
-    def to_proto(self) -> common_pb2.LatLng:
-        """``interplay.common.v1.LatLng``."""
-        return common_pb2.LatLng(latitude=self.latitude, longitude=self.longitude)
 
 
 class CircleBody(PlaceBody):
@@ -262,9 +252,7 @@ class EntryBody(JsonBody):
             "uri": entry.uri,
             "caption": entry.caption,
             "tags": list(entry.tags),
-            "place": PlaceBody.model_construct(latitude=entry.place.latitude, longitude=entry.place.longitude)
-            if entry.HasField("place")
-            else None,
+            "place": PlaceBody.from_proto(entry.place) if entry.HasField("place") else None,
             "time": datetime_of(entry.time) if entry.HasField("time") else None,
             "extra": json.loads(entry.extra_json) if entry.extra_json else {},
         }
