@@ -120,7 +120,7 @@ async def search_images(request: Request, state: StateDep, timeout_s: Deadline) 
                 title=options.query or "photos alike",
                 place=(near.latitude, near.longitude) if near else None,
                 radius_m=near.radius_m if near else None,
-                note=f"{len(response.hits)} photos of {options.index}",
+                note=f"{len(response.hits)} photos of the index {options.index}",
             )
         return picture_answer(page, timings, HTML)
     if not response.hits:

@@ -85,7 +85,7 @@ async def search_locations(request: Request, state: StateDep, timeout_s: Deadlin
             title=", ".join(body.tags) + (f" near {place_text(place)}" if place else ""),
             place=place,
             radius_m=body.radius_m,
-            note=f"{len(response.hits)} photos of {body.index}; {response.scored:,} were scored",
+            note=f"{len(response.hits)} photos of the index {body.index}; {response.scored:,} were scored",
         )
     return picture_answer(page, timings, HTML)
 

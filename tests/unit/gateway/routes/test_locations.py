@@ -271,7 +271,7 @@ def test_a_search_is_shown_as_a_sheet_and_as_a_map(
     assert page.status_code == 200 and page.headers["content-type"] == "text/html; charset=utf-8"
     for text in (
         "<title>bridge near 41.3800° N, 2.1700° E</title>",
-        "3 photos of photos; 3 were scored",
+        "3 photos of the index photos; 3 were scored",
         f"data:image/jpeg;base64,{base64.b64encode(small).decode()}",
         "&lt;i&gt;Pont&lt;/i&gt;",
         "1.5 km",
