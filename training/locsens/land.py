@@ -57,18 +57,22 @@ def outlines(shares: NDArray[np.float32]) -> list[list[int]]:
     """
     rows, columns = shares.shape
     degrees = 360 / columns
-    # A rim of sea closes what the date line and the south pole cut; its points then go to the very edge.
+    # A rim of sea closes what the date line and the south pole cut.
     grid = np.pad(shares, 1)
     longitudes = -180 + (np.arange(columns + 2) - 0.5) * degrees
     latitudes = 90 - (np.arange(rows + 2) - 0.5) * degrees
-    longitudes, latitudes = longitudes.clip(-180, 180), latitudes.clip(-90, 90)
     rings = []
     for line in contourpy.contour_generator(longitudes, latitudes, grid).lines(LAND):
         if len(line) < 4:
             continue
-        area = Polygon(line).area
+        points = np.asarray(line)
+        # What reaches into the rim ends at the very edge of the world, else a gap would part it there.
+        for axis, edge in ((0, 180), (1, 90)):
+            rim = np.abs(points[:, axis]) > edge - degrees / 2
+            points[rim, axis] = np.copysign(edge, points[rim, axis])
+        area = Polygon(points).area
         if area >= SMALLEST_SQUARE_DEGREES:
-            rings.append((area, _simplified(np.asarray(line))))
+            rings.append((area, _simplified(points)))
     return [ring for _, ring in sorted(rings, key=lambda pair: -pair[0]) if len(ring) >= 6]
 
 
