@@ -11,6 +11,7 @@ PNG = "image/png"
 JPEG = "image/jpeg"
 WEBP = "image/webp"
 MULTIPART = "multipart/mixed"
+HTML = "text/html"
 
 PICTURES = (PNG, JPEG, WEBP)
 

@@ -21,6 +21,8 @@ from gateway.schemas.common import ImageSource
 from gateway.schemas.embedding import EmbeddingsBody
 from gateway.schemas.entries import FilterBody
 from gateway.schemas.indexes import UpsertBody
+from gateway.schemas.locations import LocationSearchBody, ScoreBody
+from gateway.schemas.places import PlaceBody
 from gateway.schemas.problem import FieldError, Problem
 from gateway.schemas.snapshots import RestoreBody
 from interplay import __version__
@@ -40,6 +42,19 @@ echoed; `RateLimit-*` headers tell what is left. Where keys are configured, send
 """
 _OPEN_OPERATIONS = ("/livez", "/readyz")
 _REF = "#/components/schemas/{model}"
+# Bodies that the gateway reads by itself, and what they are made of.
+_UNREFERRED = (
+    Problem,
+    FieldError,
+    ImageSource,
+    EmbeddingsBody,
+    UpsertBody,
+    FilterBody,
+    RestoreBody,
+    PlaceBody,
+    LocationSearchBody,
+    ScoreBody,
+)
 
 
 def build_openapi(app: FastAPI) -> dict[str, Any]:
@@ -56,7 +71,7 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
     )
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    for model in (Problem, FieldError, ImageSource, EmbeddingsBody, UpsertBody, FilterBody, RestoreBody):
+    for model in _UNREFERRED:
         schema = model.model_json_schema(ref_template=_REF)
         schemas |= schema.pop("$defs", {})
         schemas[model.__name__] = schema

@@ -125,16 +125,28 @@ def problem_responses(
 
 
 def json_operation(
-    answer: type[Exemplified] | None, *errors: type[InterplayError], body: type[BaseModel] | None = None
+    answer: type[Exemplified] | None,
+    *errors: type[InterplayError],
+    body: type[BaseModel] | None = None,
+    also: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Keyword arguments of a route with a JSON body that is read by ``parse_body``."""
-    described: dict[str, Any] = {"responses": problem_responses(*errors)}
+    """Keyword arguments of a route with a JSON body that is read by ``parse_body``.
+
+    Args:
+        answer: Model of the JSON answer.
+        errors: What it can answer with beside what all routes can.
+        body: Model of the body; None for none.
+        also: Further media types of the answer.
+    """
+    described: dict[str, Any] = {"responses": problem_responses(*errors, *[NotAcceptable] * bool(also))}
     if answer is not None:
         described["response_model"] = answer
         if answer.EXAMPLE:
             described["responses"] = {200: {"content": {JSON: {"example": answer.EXAMPLE}}}} | described[
                 "responses"
             ]
+            for media_type in also:
+                described["responses"][200]["content"][media_type] = _content(media_type)
     if body is not None:
         content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}
         if issubclass(body, Exemplified):
@@ -164,7 +176,7 @@ def image_operation(
         content[JSON] = {"example": answer_type.EXAMPLE}
     for media_type in answers:
         if media_type != JSON:
-            content[media_type] = {"schema": {"type": "string", "contentMediaType": media_type}}
+            content[media_type] = _content(media_type)
     headers = {
         "Server-Timing": {
             "description": "Milliseconds by stage: queue, decode, preprocess, infer, postprocess, total.",
@@ -180,6 +192,10 @@ def image_operation(
         },
         "openapi_extra": {"requestBody": _image_body(options_type, image_required)},
     }
+
+
+def _content(media_type: str) -> dict[str, Any]:
+    return {"schema": {"type": "string", "contentMediaType": media_type}}
 
 
 def _image_body(options_type: type[Options], image_required: bool) -> dict[str, Any]:

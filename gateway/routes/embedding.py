@@ -11,11 +11,11 @@ from starlette.responses import Response
 from gateway.answers import json_answer, picture_answer, timings_of
 from gateway.deps import StateDep, require_scope
 from gateway.image_input import image_contents, parse_body, receive_image
-from gateway.negotiation import JSON, PNG, best_media_type
+from gateway.negotiation import HTML, JSON, PNG, best_media_type
 from gateway.openapi_parts import IMAGE_ERRORS, image_operation, json_operation
 from gateway.schemas.embedding import EmbeddingBody, EmbeddingsAnswer, EmbeddingsBody, UsageBody, encoded
 from gateway.schemas.search import SearchAnswer, SearchOptions
-from gateway.thumbnails import draw_hits
+from gateway.thumbnails import draw_hits, map_hits
 from gateway.upstream import Deadline, call_server
 from interplay.errors import Conflict, InvalidParameter, NotFound
 from interplay.rpc.common.v1 import common_pb2, index_pb2
@@ -23,7 +23,7 @@ from interplay.rpc.embedding.v1 import embedding_pb2 as pb
 from interplay.rpc.status import error_from_item
 
 CAPABILITY = "embedding"
-SEARCH_TYPES = (JSON, PNG)
+SEARCH_TYPES = (JSON, PNG, HTML)
 
 router = APIRouter(prefix="/v1", tags=[CAPABILITY], dependencies=[Depends(require_scope("infer"))])
 
@@ -74,7 +74,8 @@ async def create_embeddings(request: Request, state: StateDep, timeout_s: Deadli
 async def search_images(request: Request, state: StateDep, timeout_s: Deadline) -> Response:
     """Images of an index nearest to a weighted sum of words, an image, and images of the index.
 
-    As a picture the answer is a contact sheet of the hits' thumbnails, with their scores.
+    As a picture the answer is a contact sheet of the hits' thumbnails, with their scores; as HTML it is a
+    map, in one file.
     """
     media_type = best_media_type(request.headers.get("accept"), SEARCH_TYPES)
     content, options = await receive_image(request, state, CAPABILITY, SearchOptions, required=False)
@@ -83,6 +84,19 @@ async def search_images(request: Request, state: StateDep, timeout_s: Deadline) 
     timings = timings_of(request, response.timings)
     if media_type == JSON:
         return json_answer(SearchAnswer.from_proto(response, options.index, timings), timings)
+    if media_type == HTML:
+        near = options.filter.near if options.filter else None
+        async with state.drawing:
+            page = await asyncio.to_thread(
+                map_hits,
+                state.datasets,
+                response.hits,
+                title=options.query or "photos alike",
+                place=(near.latitude, near.longitude) if near else None,
+                radius_m=near.radius_m if near else None,
+                note=f"{len(response.hits)} photos of the index {options.index}",
+            )
+        return picture_answer(page, timings, HTML)
     if not response.hits:
         raise NotFound("nothing was found that could be drawn")
     async with state.drawing:

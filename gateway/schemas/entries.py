@@ -10,8 +10,8 @@ from urllib.parse import quote
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+from gateway.schemas.places import PlaceBody
 from interplay.capabilities import DEFAULT_INDEX_CAPABILITY
-from interplay.rpc.common.v1 import common_pb2
 from interplay.rpc.common.v1 import index_pb2 as pb
 
 EXAMPLE_ENTRY: dict[str, Any] = {
@@ -40,17 +40,6 @@ class JsonBody(BaseModel):
     """Base of JSON bodies; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class PlaceBody(JsonBody):
-    """A place, WGS 84."""
-
-    latitude: float = Field(ge=-90, le=90, description="Degrees north.")
-    longitude: float = Field(ge=-180, le=180, description="Degrees east.")
-
-    def to_proto(self) -> common_pb2.LatLng:
-        """``interplay.common.v1.LatLng``."""
-        return common_pb2.LatLng(latitude=self.latitude, longitude=self.longitude)
 
 
 class CircleBody(PlaceBody):
@@ -132,9 +121,7 @@ class EntryBody(JsonBody):
             "uri": entry.uri,
             "caption": entry.caption,
             "tags": list(entry.tags),
-            "place": PlaceBody.model_construct(latitude=entry.place.latitude, longitude=entry.place.longitude)
-            if entry.HasField("place")
-            else None,
+            "place": PlaceBody.from_proto(entry.place) if entry.HasField("place") else None,
             "time": datetime_of(entry.time) if entry.HasField("time") else None,
             "extra": json.loads(entry.extra_json) if entry.extra_json else {},
         }

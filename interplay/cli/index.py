@@ -14,6 +14,7 @@ from interplay.cli import snapshots
 from interplay.cli.app import EXIT_FAILED, examples, new_app
 from interplay.cli.gateway_client import DEFAULT_URL, ApiKey, GatewayClient, Url, WhoseIndexes
 from interplay.cli.photos import Photos
+from interplay.cli.places import parse_place
 
 app = new_app(no_args_is_help=True, help="Indexes of photos that can be searched (needs `interplay up`).")
 
@@ -78,11 +79,9 @@ def add(
     api_key: ApiKey = None,
 ) -> None:
     """Add photos to an index; their paths, as given, are their ids."""
-    from interplay.cli.search import parse_place
-
     facts: dict[str, Any] = {"caption": caption, "tags": tag or []}
     if at is not None:
-        facts["place"] = dict(zip(("latitude", "longitude"), parse_place(at), strict=True))
+        facts["place"] = parse_place(at)
     if time is not None:
         facts["time"] = time
     added, failed = 0, 0

@@ -3,57 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from interplay.cli.app import examples, new_app
+from interplay.cli.found import print_found, print_located, write_pictures
 from interplay.cli.gateway_client import DEFAULT_URL, ApiKey, GatewayClient, Url
 from interplay.cli.photos import post_photo
+from interplay.cli.places import parse_length, parse_numbers, parse_place
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from httpx import Response
 
 app = new_app()
 
-_LENGTH = re.compile(r"^([0-9.]+)\s*(m|km|mi)?$")
-_METRES = {"m": 1.0, "km": 1000.0, "mi": 1609.344, None: 1.0}
-
-
-def parse_place(text: str) -> tuple[float, float]:
-    """Latitude and longitude in degrees, from ``41.38,2.17``.
-
-    Raises:
-        typer.BadParameter: Not two numbers.
-    """
-    return _numbers(text, 2, "latitude,longitude")  # type: ignore[return-value]
-
-
-def parse_length(text: str) -> float:
-    """Metres, from ``50km``, ``300m``, ``2mi`` or plain metres.
-
-    Raises:
-        typer.BadParameter: None of these.
-    """
-    match = _LENGTH.match(text.strip().lower())
-    try:
-        if match is None:
-            raise ValueError
-        return float(match[1]) * _METRES[match[2]]
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no distance; write 50km, 300m or 2mi") from None
-
-
-def _numbers(text: str, count: int, what: str) -> tuple[float, ...]:
-    try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        numbers = ()
-    if len(numbers) != count:
-        raise typer.BadParameter(f"{text!r} is not {what}")
-    return numbers
+# How near a photo must be where words are searched for and nobody says.
+_RADIUS_M = 10_000.0
 
 
 def _fact(text: str) -> tuple[str, Any]:
@@ -73,8 +40,10 @@ def _fact(text: str) -> tuple[str, Any]:
         "interplay search --image photo.jpg night --index photos | like this photo, but at night",
         "interplay search gos --lang ca --index photos --tag park --after 2020-01-01T00:00:00Z",
         "interplay search bridge --index photos --json | jq -r '.hits[].uri' | where they are",
+        "interplay search --tag bridge --near 41.38,2.17 --map bridges.html | bridges as they look there",
         note="Words weigh 1 unless a number follows behind a colon; a minus before a word counts it -1. "
-        'Quote phrases within the query: `"\\"red car\\" street"`.',
+        'Quote phrases within the query: `"\\"red car\\" street"`. '
+        "With `--tag` alone, without words and photos, tags and place are scored together (LocSens).",
     )
 )
 def search(
@@ -93,12 +62,21 @@ def search(
     near: Annotated[
         str | None, typer.Option(help="Taken near LATITUDE,LONGITUDE.", metavar="LAT,LON")
     ] = None,
-    radius: Annotated[str, typer.Option(help="How near: 50km, 300m, 2mi.")] = "10km",
+    radius: Annotated[
+        str | None,
+        typer.Option(help="How near: 50km, 300m, 2mi.", show_default="10km; anywhere with --tag alone"),
+    ] = None,
     box: Annotated[
         str | None,
         typer.Option(help="Taken within SOUTH,WEST,NORTH,EAST.", metavar="S,W,N,E"),
     ] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="With this tag; may be repeated: with each.")] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With this tag; may be repeated: with each. Without words and photos: photos that fit the "
+            "tags and the place of --near, whatever tags they have."
+        ),
+    ] = None,
     any_tag: Annotated[list[str] | None, typer.Option(help="With one of these tags.")] = None,
     text: Annotated[str, typer.Option(help="With all of these words in the caption.")] = "",
     after: Annotated[str | None, typer.Option(help="Taken at or after this time (RFC 3339).")] = None,
@@ -112,76 +90,83 @@ def search(
     relevant_only: Annotated[
         bool, typer.Option("--relevant-only", help="Leave out what is below the cut-off.")
     ] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="With --tag alone: score every photo, not only candidates.")
+    ] = False,
+    page: Annotated[
+        Path | None, typer.Option("--map", help="Write a map of the hits here, an HTML file.", dir_okay=False)
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Write a contact sheet of the hits here, a PNG file.", dir_okay=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as one line of JSON.")] = False,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
-    """Search an index of photos by words, photos, places and times (needs `interplay up`)."""
+    """Search an index of photos by words, photos, tags, places and times (needs `interplay up`)."""
     from rich.console import Console
 
+    if radius is not None and near is None:
+        raise typer.BadParameter("--radius needs --near")
+    by_tags = bool(tag) and not (query or image or like)
+    if exact and not by_tags:
+        raise typer.BadParameter("--exact needs --tag, without words and photos")
+    if by_tags and (lang or page_token or relevant_only):
+        raise typer.BadParameter("--lang, --page-token and --relevant-only need words or a photo")
+    place = None if near is None else parse_place(near)
+    radius_m = None if radius is None else parse_length(radius)
     conditions: dict[str, Any] = {
-        "tags": tag or [],
+        "tags": [] if by_tags else tag or [],
         "any_tags": any_tag or [],
         "text": text,
         "after": after,
         "before": before,
         "equals": dict(_fact(fact) for fact in where or []),
     }
-    if near is not None:
-        latitude, longitude = parse_place(near)
-        conditions["near"] = {"latitude": latitude, "longitude": longitude, "radius_m": parse_length(radius)}
+    if place and not by_tags:
+        conditions["near"] = {**place, "radius_m": _RADIUS_M if radius_m is None else radius_m}
     if box is not None:
-        edges = _numbers(box, 4, "south,west,north,east")
+        edges = parse_numbers(box, 4, "south,west,north,east")
         conditions["box"] = dict(zip(("south", "west", "north", "east"), edges, strict=True))
-    options = {
+    shared = {
         "index": index,
-        "query": " ".join(query or []),
-        "language": lang,
-        "like": like or [],
         "filter": {name: value for name, value in conditions.items() if value},
         "limit": limit,
-        "page_token": page_token,
         "group_duplicates": group_duplicates,
-        "relevant_only": relevant_only,
     }
+
+    if by_tags:
+        mode = "exact" if exact else "fast"
+        located = {"tags": tag, "place": place, "radius_m": radius_m, "mode": mode, **shared}
+    else:
+        options = {
+            "query": " ".join(query or []),
+            "language": lang,
+            "like": like or [],
+            "page_token": page_token,
+            "relevant_only": relevant_only,
+            **shared,
+        }
+
     with GatewayClient(url, api_key) as client:
-        if image is None:
-            answer = client.request("POST", "/v1/search", json=options).json()
-        else:
+
+        def ask(accept: str) -> Response:
+            headers = {"Accept": accept}
+            if by_tags:
+                return client.request("POST", "/v1/locations:search", json=located, headers=headers)
+            if image is None:
+                return client.request("POST", "/v1/search", json=options, headers=headers)
             form = {
                 **options,
                 "like": json.dumps(options["like"]),
                 "filter": json.dumps(options["filter"]),
                 "image_weight": image_weight,
             }
-            answer = post_photo(client, "/v1/search", image, form).json()
-    if as_json:
-        typer.echo(json.dumps(answer, ensure_ascii=False))
-    else:
-        _print(Console(highlight=False), answer)
+            return post_photo(client, "/v1/search", image, form, accept=accept)
 
-
-def _print(console: Console, answer: dict[str, Any]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    for found in answer["understood"]["read_as"]:
-        console.print(
-            f"{found['word']}: read as {', '.join(found['stand_ins'])}", style="yellow", markup=False
-        )
-    if unknown := answer["understood"]["unknown"]:
-        console.print(f"unknown, left out: {', '.join(unknown)}", style="yellow", markup=False)
-    table = Table("score", "chance", "id", "caption", "place", box=None)
-    for hit in answer["hits"]:
-        chance = "" if hit["probability"] is None else f"{hit['probability']:.0%}"
-        place = hit["place"] and f"{hit['place']['latitude']:.4f},{hit['place']['longitude']:.4f}"
-        more = f" (+{len(hit['duplicates'])} alike)" if hit["duplicates"] else ""
-        table.add_row(
-            f"{hit['score']:.3f}", chance, Text(hit["id"] + more), Text(hit["caption"]), place or ""
-        )
-    console.print(table)
-    how = "all compared" if answer["exact"] else "by the graph"
-    of = "the" if answer["candidates"] is None else f"{answer['candidates']}"
-    console.print(f"{len(answer['hits'])} of {of} photos that pass the filter ({how})", style="dim")
-    if token := answer["next_page_token"]:
-        console.print(f"more: --page-token {token}", style="dim", soft_wrap=True)
+        answer = ask("application/json").json()
+        if as_json:
+            typer.echo(json.dumps(answer, ensure_ascii=False))
+        else:
+            (print_located if by_tags else print_found)(Console(highlight=False), answer)
+        write_pictures(ask, answer, page, sheet)

@@ -78,6 +78,8 @@ def gateway() -> Iterator[FakeGateway]:
             fails = self.path in fake.answers and fake.answers[self.path][0] >= 400
             if accept.startswith("image/") and not fails:
                 status, media_type, content = 200, accept, b"\x89PNG picture"
+            elif accept == "text/html" and not fails:
+                status, media_type, content = 200, accept, b"<!doctype html> page"
             else:
                 status, media_type, content = fake.answers[self.path]
             self.send_response(status)

@@ -11,6 +11,7 @@ import pytest
 from gateway.settings import GatewaySettings
 from tests.conftest import ValkeyProcess
 from tests.fake_embedding import FakeEmbedding
+from tests.fake_locsens import FakeLocSens
 from tests.fake_style_transfer import FakeStyleTransfer
 from tests.unit.gateway.harness import BackgroundLoop, FakeTextServer, RunningGateway, Starter
 
@@ -69,10 +70,26 @@ def embedding_server(_fake_embedding_server: FakeEmbedding) -> FakeEmbedding:
     return _fake_embedding_server
 
 
+@pytest.fixture(scope="session")
+def _fake_locsens_server() -> Iterator[FakeLocSens]:
+    server = FakeLocSens()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def locsens_server(_fake_locsens_server: FakeLocSens) -> FakeLocSens:
+    """The LocSens server, as new."""
+    _fake_locsens_server.reset()
+    return _fake_locsens_server
+
+
 def _settings(
     server: FakeTextServer,
     style_server: FakeStyleTransfer,
     embedding_server: FakeEmbedding,
+    locsens_server: FakeLocSens,
     redis_url: str,
     state: Path,
     overrides: dict[str, Any],
@@ -82,6 +99,7 @@ def _settings(
             "text_detection": f"127.0.0.1:{server.port}",
             "style_transfer": f"127.0.0.1:{style_server.port}",
             "embedding": f"127.0.0.1:{embedding_server.port}",
+            "locsens": f"127.0.0.1:{locsens_server.port}",
         },
         "redis_url": redis_url,
         "state_dir": state,
@@ -95,13 +113,13 @@ def _shared_gateway(
     _fake_server: FakeTextServer,
     _fake_style_server: FakeStyleTransfer,
     _fake_embedding_server: FakeEmbedding,
+    _fake_locsens_server: FakeLocSens,
     shared_valkey: ValkeyProcess,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RunningGateway]:
     state = tmp_path_factory.mktemp("gateway-state")
-    settings = _settings(
-        _fake_server, _fake_style_server, _fake_embedding_server, shared_valkey.url, state, {}
-    )
+    servers = (_fake_server, _fake_style_server, _fake_embedding_server, _fake_locsens_server)
+    settings = _settings(*servers, shared_valkey.url, state, {})
     gateway = RunningGateway(background, settings)
     yield gateway
     gateway.close()
@@ -113,6 +131,7 @@ def gateway(
     model_server: FakeTextServer,
     style_server: FakeStyleTransfer,
     embedding_server: FakeEmbedding,
+    locsens_server: FakeLocSens,
 ) -> RunningGateway:
     """A gateway with default settings: loopback, no keys, no rate limit."""
     return _shared_gateway
@@ -124,6 +143,7 @@ def start_gateway(
     model_server: FakeTextServer,
     style_server: FakeStyleTransfer,
     embedding_server: FakeEmbedding,
+    locsens_server: FakeLocSens,
     redis_url: str,
     tmp_path: Path,
 ) -> Iterator[Starter]:
@@ -131,9 +151,8 @@ def start_gateway(
     started: list[RunningGateway] = []
 
     def start(**overrides: Any) -> RunningGateway:
-        settings = _settings(
-            model_server, style_server, embedding_server, redis_url, tmp_path / "state", overrides
-        )
+        servers = (model_server, style_server, embedding_server, locsens_server)
+        settings = _settings(*servers, redis_url, tmp_path / "state", overrides)
         started.append(RunningGateway(background, settings))
         return started[-1]
 

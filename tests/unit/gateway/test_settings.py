@@ -19,6 +19,7 @@ def test_defaults_need_no_configuration() -> None:
         "text_detection": "127.0.0.1:50051",
         "style_transfer": "127.0.0.1:50052",
         "embedding": "127.0.0.1:50053",
+        "locsens": "127.0.0.1:50054",
     }
     assert settings.effective_rate_limit == 0
     assert settings.url_allowlist == ()

@@ -191,6 +191,6 @@ def test_a_capability_without_indexes_is_refused(
     ):
         refused = gateway.client.request(method, path, json=body, params={"capability": capability})
         assert refused.status_code == 422, (method, path, refused.text)
-        message = "must be a capability that keeps indexes: embedding"
+        message = "must be a capability that keeps indexes: embedding, locsens"
         assert refused.json()["detail"] == f"capability: {message}, got {capability!r}"
     assert embedding_server.requests == []

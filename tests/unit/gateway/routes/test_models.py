@@ -8,7 +8,8 @@ from tests.unit.gateway.harness import FakeTextServer, RunningGateway, Starter
 def test_models_come_with_limits_and_defaults(gateway: RunningGateway) -> None:
     body = gateway.client.get("/v1/models").json()
     capability, *others = body["capabilities"]
-    assert [(c["name"], c["available"]) for c in others] == [("style_transfer", True), ("embedding", True)]
+    assert [c["name"] for c in others] == ["style_transfer", "embedding", "locsens"]
+    assert all(c["available"] for c in others)
     assert (capability["name"], capability["available"]) == ("text_detection", True)
     (model,) = capability["models"]
     assert (model["name"], model["version"], model["dtype"]) == ("fake", "3", "float32")
