@@ -17,6 +17,7 @@ from gateway.settings import GatewaySettings
 from interplay.launcher.settings import LauncherSettings
 from interplay.settings import REPOSITORY_ROOT
 from services.embedding.settings import EmbeddingSettings
+from services.locsens.settings import LocSensSettings
 from services.style_transfer.settings import StyleTransferSettings
 from services.text_detection.settings import TextDetectionSettings
 from services.worker.settings import WorkerSettings
@@ -29,6 +30,7 @@ PROCESSES: tuple[tuple[str, str, type[BaseSettings]], ...] = (
     ("Text detection server", "`python -m services.text_detection`", TextDetectionSettings),
     ("Style transfer server", "`python -m services.style_transfer`", StyleTransferSettings),
     ("Embedding server", "`python -m services.embedding`", EmbeddingSettings),
+    ("LocSens server", "`python -m services.locsens`", LocSensSettings),
 )
 INTRODUCTION = """# Configuration
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from interplay.capabilities import get_capability
@@ -16,6 +18,10 @@ class LocSensSettings(IndexSettings):
     port: int = Field(CAPABILITY.grpc_port, ge=0, le=65535, description="gRPC port; 0 picks a free one.")
     metrics_port: int = Field(
         CAPABILITY.metrics_port, ge=0, le=65535, description="Port of the Prometheus endpoint."
+    )
+    state_dir: Path = Field(
+        Path("~/.local/share/interplay"),
+        description="Its folder locsens/indexes keeps embedded indexes, locsens/snapshots their snapshots.",
     )
     model_version: int | None = Field(
         None, ge=1, description="Version of image model and scorers; the newest if unset."
