@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument(
         "--part", choices=("val", "test"), default="test", help="what is asked; default: test"
     )
-    parser.add_argument("--image-steps", type=int, default=1500)
+    parser.add_argument("--image-steps", type=int, default=6000)
     parser.add_argument("--steps", type=int, default=6000, help="of each model for retrieval")
     parser.add_argument("--tagging-steps", type=int, default=15000, help="of each model for tagging")
     parser.add_argument("--seed", type=int, default=0)

@@ -28,7 +28,7 @@ class ImageTaskOptions:
 
     kind: str = "mcc"
     dimension: int = 300
-    dropout: float = 0.2
+    dropout: float = 0.8
     batch_size: int = 256
     rate: float = 1e-3
     positive_weight: float = 1.0
