@@ -1,6 +1,6 @@
 """Make a world to train LocSens on: real photos at simulated places with simulated tags.
 
-    python -m training.locsens.world --out WORLD [--seed 0] [--photos N]
+    python -m training.locsens.world --features FEATURES --out WORLD [--seed 0] [--photos N]
 
 No photos with both user tags and coordinates can be had freely, so places and tags are made up for COCO's
 photos from their captions (docs/locsens-world.md). The files have the form of the thesis's own: what is
@@ -35,6 +35,7 @@ from training.datasets.yfcc import (
     write_split,
 )
 from training.embedding.data import load_part
+from training.locsens.looks import draw_spots, place_accuracy, read_looks
 from training.locsens.picture import descending, draw_world
 from training.locsens.places import Gazetteer
 from training.locsens.profile import length_shares, place_names, read_posts, tag_profile
@@ -112,11 +113,15 @@ def load_photos(data: Path, seed: int, photos: int | None) -> tuple[dict[str, li
     return found, source
 
 
-def make_world(data: Path, *, seed: int = 0, photos: int | None = None) -> World:
+def make_world(
+    data: Path, *, features: Path | None = None, seed: int = 0, photos: int | None = None
+) -> World:
     """Place and tag the photos.
 
     Args:
         data: data folder.
+        features: folder of `training.embedding.features`, for the looks of places; without it photos of a
+            place resemble each other no more than their captions make them.
         seed: the same seed and photos give the same world.
         photos: how many of them; all by default.
     """
@@ -131,7 +136,13 @@ def make_world(data: Path, *, seed: int = 0, photos: int | None = None) -> World
 
     rules = [tuple(row for row, rule in enumerate(RULES) if rule.matches(caption)) for caption in captions]
     rng = np.random.default_rng([seed, 3])
-    where = assign(rules, spots, rng)
+    looks = None
+    if features is not None:
+        parts = [part for split in SPLITS for part in PARTS[split]]
+        if not os.environ.get("INTERPLAY_EXTRA_PHOTOS"):
+            parts = ["held_out"]
+        looks = read_looks(features, parts, [item.id for item in items])
+    where = assign(rules, spots, rng, looks)
     latitude, longitude = scatter(spots, where, rng)
     tags = write_tags(
         Tagger(gazetteer, words, length_shares(posts), captions, spots),
@@ -182,6 +193,9 @@ def make_world(data: Path, *, seed: int = 0, photos: int | None = None) -> World
         "countries": len({photo.country for photo in everything}),
         "photos_by_country": dict(Counter(photo.country for photo in everything).most_common(10)),
         "rule_hits": _rule_hits(rules),
+        "places_from_looks": None
+        if looks is None
+        else place_accuracy(looks, where, np.stack([latitude, longitude], 1), len(by_split["train"])),
         "profile": {
             "world": tag_profile(
                 [photo.tags for photo in everything], [names_of[spot_of[photo.id]] for photo in everything]
@@ -216,20 +230,27 @@ def bounds(photos: Sequence[GeotaggedPhoto], vocabulary: Sequence[str], seed: in
     return found
 
 
-def assign(rules: Sequence[tuple[int, ...]], spots: Spots, rng: np.random.Generator) -> NDArray[np.int64]:
-    """The spot of each photo, by the rules that match it; photos of the same rules are drawn together."""
+def assign(
+    rules: Sequence[tuple[int, ...]],
+    spots: Spots,
+    rng: np.random.Generator,
+    looks: NDArray[np.float32] | None = None,
+) -> NDArray[np.int64]:
+    """The spot of each photo, by the rules that match it and by its look; see `looks.draw_spots`."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for row, matched in enumerate(rules):
         groups.setdefault(matched, []).append(row)
-    where = np.zeros(len(rules), np.int64)
     # Within a kind spots share by popularity; how many spots a kind has must not favour it.
     popularity = spots.popularity.copy()
     for kind in set(spots.kind.tolist()):
         popularity[spots.kind == kind] /= popularity[spots.kind == kind].sum()
-    for matched, rows in groups.items():
-        weights = spot_weights(matched, spots.kind, spots.at, spots.city) * popularity
-        where[rows] = rng.choice(len(spots), len(rows), p=weights / weights.sum())
-    return where
+    weights = {
+        matched: spot_weights(matched, spots.kind, spots.at, spots.city) * popularity for matched in groups
+    }
+    if looks is None:
+        looks = np.zeros((len(rules), 1), np.float32)
+    places = np.stack([spots.at.latitude, spots.at.longitude], 1)
+    return draw_spots(looks, groups, weights, places, rng)
 
 
 def write_tags(
@@ -269,13 +290,18 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument(
+        "--features", type=Path, help="folder of training.embedding.features: photos of a place look alike"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--photos", type=int, help="so many photos instead of all")
     parser.add_argument("--data", type=Path, default=data_dir(), help="data folder (INTERPLAY_DATA_DIR)")
     arguments = parser.parse_args()
     began = time.monotonic()
     try:
-        world = make_world(arguments.data, seed=arguments.seed, photos=arguments.photos)
+        world = make_world(
+            arguments.data, features=arguments.features, seed=arguments.seed, photos=arguments.photos
+        )
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(f"error: {error}") from error
     save_world(world, arguments.out)
