@@ -92,25 +92,17 @@ class Sheet:
 
     def disc(self, at: Point, radius: float, fill: Colour, number: int | None = None) -> None:
         """A disc with a white rim, and a number on it."""
-        size = round((radius + 2) * 2 * 4)
-        disc = PillowImage.new("L", (size, size), 0)
-        ImageDraw.Draw(disc).ellipse((8, 8, size - 9, size - 9), fill=255)
-        whole = PillowImage.new("L", (size, size), 0)
-        ImageDraw.Draw(whole).ellipse((0, 0, size - 1, size - 1), fill=255)
-        where = (round(at[0] - size / 8), round(at[1] - size / 8))
-        for mask, colour in ((whole, PAPER), (disc, fill)):
-            self.page.paste(
-                colour, where, mask.resize((size // 4, size // 4), PillowImage.Resampling.LANCZOS)
-            )
+        side = round((radius + 2) * 2)
+        left, top = round(at[0] - side / 2), round(at[1] - side / 2)
+        for rim, colour in ((0, PAPER), (2 * _FINE, fill)):
+            mask = PillowImage.new("L", (side * _FINE, side * _FINE), 0)
+            end = side * _FINE - 1 - rim
+            ImageDraw.Draw(mask).ellipse((rim, rim, end, end), fill=255)
+            self.page.paste(colour, (left, top), mask.resize((side, side), PillowImage.Resampling.LANCZOS))
         if number is not None:
-            middle = (where[0] + size / 8, where[1] + size / 8)
-            self.text(
-                (middle[0] - text_length(str(number), 12, True) / 2, middle[1]),
-                str(number),
-                12,
-                bold=True,
-                fill=PAPER,
-            )
+            text = str(number)
+            start = left + (side - text_length(text, 12, True)) / 2
+            self.text((start, top + side / 2), text, 12, bold=True, fill=PAPER)
 
     def tick(self, at: Point) -> float:
         """A green tick whose left end and middle are at a point; returns where it ends."""
@@ -126,13 +118,13 @@ class Sheet:
 
     def line(self, points: Sequence[Point], fill: Colour, width: float = 2) -> None:
         """A smooth line."""
-        left, top = (min(point[axis] for point in points) - 4 for axis in (0, 1))
-        right, bottom = (max(point[axis] for point in points) + 4 for axis in (0, 1))
-        mask = PillowImage.new("L", (round((right - left) * 3), round((bottom - top) * 3)), 0)
-        scaled = [((x - round(left)) * 3, (y - round(top)) * 3) for x, y in points]
-        ImageDraw.Draw(mask).line(scaled, fill=255, width=round(width * 3), joint="curve")
-        small = mask.resize((round(right - left), round(bottom - top)), PillowImage.Resampling.LANCZOS)
-        self.page.paste(fill, (round(left), round(top)), small)
+        left, top = (round(min(point[axis] for point in points)) - 4 for axis in (0, 1))
+        right, bottom = (round(max(point[axis] for point in points)) + 4 for axis in (0, 1))
+        size = (right - left, bottom - top)
+        mask = PillowImage.new("L", (size[0] * _FINE, size[1] * _FINE), 0)
+        scaled = [((x - left) * _FINE, (y - top) * _FINE) for x, y in points]
+        ImageDraw.Draw(mask).line(scaled, fill=255, width=round(width * _FINE), joint="curve")
+        self.page.paste(fill, (left, top), mask.resize(size, PillowImage.Resampling.LANCZOS))
 
     def cut(self, bottom: float) -> PillowImage.Image:
         """The page down to a height."""
@@ -179,7 +171,7 @@ def map_height(width: int) -> int:
 
 
 def save(sheet: PillowImage.Image, file: Path) -> None:
-    """Writes a PNG of 256 colours or, should it be larger than `MOST_BYTES`, of fewer."""
+    """Writes a PNG of 256 colours or, should it be larger than `MOST_BYTES`, of fewer (32 or more)."""
     own = (PAPER, INK, GREY, RULE, SEA, LAND, GREEN, ORANGE, *PLACES)
     pixels = np.asarray(sheet)
     for colours in (256, 128, 64, 32):
@@ -189,7 +181,7 @@ def save(sheet: PillowImage.Image, file: Path) -> None:
         numbers = np.array(sheet.quantize(palette=palette, dither=PillowImage.Dither.FLOYDSTEINBERG))
         for number, colour in enumerate(own):  # words and markers keep theirs exactly
             numbers[(pixels == colour).all(axis=2)] = number
-        few = PillowImage.fromarray(numbers, "P")
+        few = PillowImage.fromarray(numbers)
         few.putpalette(palette.getpalette() or [])
         stream = io.BytesIO()
         few.save(stream, "PNG", optimize=True)
