@@ -12,13 +12,18 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from training.embedding.data import load_part
 from training.locsens.protocol import distance_km
 
 AXES = 64
 STRENGTH = 16.0  # of looks: a photo as near as 0.15 (cosine) to a spot's look is 11 times as likely there
-REGION_KM, REGION = 1500.0, 2.0  # how far looks of spots resemble each other, and what of a look is its region's
+REGION_KM, REGION = (
+    1500.0,
+    2.0,
+)  # how far looks of spots resemble each other, and what of a look is its region's
+_ROUNDS = 20  # until looks leave the shares of spots as they were
 PLANET = {"1": 0.056, "25": 0.143, "200": 0.222, "750": 0.364, "2500": 0.558}
 
 
@@ -64,7 +69,7 @@ def draw_spots(
 ) -> NDArray[np.int64]:
     """The spot of every photo: by its group's weights, and by how near it is to the spot's look.
 
-    A look leaves the share of a spot within a group about as the weights have it.
+    A look leaves the share of a spot within a group as the weights have it.
 
     Args:
         looks: (N, AXES) of the photos, see `read_looks`.
@@ -92,10 +97,13 @@ def draw_spots(
     spot_looks /= np.linalg.norm(spot_looks, axis=1, keepdims=True)
     where = np.zeros(len(looks), np.int64)
     for group, rows in groups.items():
-        nearness = strength * looks[rows] @ spot_looks.T  # (rows, S)
-        nearness -= np.log(np.exp(nearness).mean(0))
         with np.errstate(divide="ignore"):
-            chances = np.log(weights[group]) + nearness
+            chances = np.log(weights[group]) + strength * looks[rows] @ spot_looks.T  # (rows, S)
+            share = np.log(weights[group] / weights[group].sum())
+        allowed = np.isfinite(share)
+        for _ in range(_ROUNDS if strength else 0):
+            drawn = np.exp(chances - logsumexp(chances, axis=1, keepdims=True)).mean(0)
+            chances[:, allowed] += share[allowed] - np.log(np.maximum(drawn[allowed], 1e-9))
         where[rows] = np.argmax(chances + rng.gumbel(size=chances.shape), axis=1)
     return where
 

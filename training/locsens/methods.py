@@ -24,6 +24,7 @@ from training.locsens.scorer_task import ScorerData, ScorerOptions, ScorerTask, 
 
 # Tagging learns nothing at the rate that suits retrieval (a world's val photos).
 RATES = {"retrieval": 3e-3, "tagging": 1e-3}
+FURTHER = 1 / 3  # of the rate, for what goes on from a trained network; the thesis's was lowered, too
 
 
 def tag_words(photos: TaggedPhotos, dimension: int, seed: int = 0) -> np.ndarray:
@@ -83,7 +84,8 @@ def train_scorer(
         start: folder of a run to begin with, of which the averaged weights are taken.
         seed: of everything random.
     """
-    options = ScorerOptions(task, tuple(schedule), rate=RATES[task])
+    rate = RATES[task] if start is None else FURTHER * RATES[task]
+    options = ScorerOptions(task, tuple(schedule), rate=rate)
     trainer = ScorerTask(options, config, data, lambda _: {}, seed)
     if start is not None:
         checkpoint = latest_checkpoint(start)
