@@ -3,8 +3,9 @@
 Rules put photos where their captions belong, but nothing in a street of Lisbon would look like Lisbon. Real
 photos do tell their place: of photos of YFCC100M PlaNet finds 6 % to within 1 km, 14 % within 25, 22 %
 within 200, 36 % within 750 and 56 % within 2,500 km (on YFCC4k, as later papers report it). So every spot is
-given the look of one photo that fits it, and among the spots that a photo's caption allows those whose look
-is nearer to the photo are likelier. How much likelier is set so that places can be told about as well.
+given the look of one photo that fits it, mixed with those of the spots around, and among the spots that a
+photo's caption allows those whose look is nearer to the photo are likelier. docs/locsens-world.md has how well
+places can be told by them.
 """
 
 from collections.abc import Mapping, Sequence
