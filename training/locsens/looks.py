@@ -4,8 +4,8 @@ Rules put photos where their captions belong, but nothing in a street of Lisbon 
 photos do tell their place: of photos of YFCC100M PlaNet finds 6 % to within 1 km, 14 % within 25, 22 %
 within 200, 36 % within 750 and 56 % within 2,500 km (on YFCC4k, as later papers report it). So every spot is
 given the look of one photo that fits it, mixed with those of the spots around, and among the spots that a
-photo's caption allows those whose look is nearer to the photo are likelier. docs/locsens-world.md has how well
-places can be told by them.
+photo's caption allows those whose look is nearer to the photo are likelier. How well places can be told by
+them is in docs/locsens-world.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,7 @@ from training.locsens.protocol import distance_km
 
 AXES = 64
 STRENGTH = 16.0  # of looks: a photo as near as 0.15 (cosine) to a spot's look is 11 times as likely there
-REGION_KM, REGION = (
-    1500.0,
-    2.0,
-)  # how far looks of spots resemble each other, and what of a look is its region's
+REGION_KM, REGION = 1500.0, 2.0  # how far looks of spots resemble each other, and a region's weight in a look
 _ROUNDS = 20  # until looks leave the shares of spots as they were
 PLANET = {"1": 0.056, "25": 0.143, "200": 0.222, "750": 0.364, "2500": 0.558}
 
