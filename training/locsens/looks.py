@@ -91,8 +91,8 @@ def draw_spots(
     own = looks[anchors]
     away = np.stack([distance_km(place, places) for place in places])
     region = np.exp(-away / REGION_KM) @ own
-    spot_looks = own + REGION * region / np.linalg.norm(region, axis=1, keepdims=True)
-    spot_looks /= np.linalg.norm(spot_looks, axis=1, keepdims=True)
+    spot_looks = own + REGION * region / _lengths(region)
+    spot_looks /= _lengths(spot_looks)
     where = np.zeros(len(looks), np.int64)
     for group, rows in groups.items():
         with np.errstate(divide="ignore"):
@@ -131,3 +131,8 @@ def place_accuracy(
     middles = np.stack([np.median(places[where == spot], axis=0) for spot in spots])
     away = np.array([distance_km(a, b[None])[0] for a, b in zip(middles[best], places[train:], strict=True)])
     return {km: round(float((away <= float(km)).mean()), 4) for km in PLANET}
+
+
+def _lengths(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, 1), never zero."""
+    return np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
