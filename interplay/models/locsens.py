@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-CHUNK = 512  # rows scored at a time: what is between the layers stays in the caches
+CHUNK = 1024  # rows that each thread scores at a time: what is between the layers stays in the caches
 _GROUP_NORM_EPS = 1e-3
 _INIT_STD = 0.01
 
@@ -192,11 +192,12 @@ class LocSens(nn.Module):
         # Twice the covariance, per group, is a product with a matrix of one block for each.
         blocks = torch.block_diag(*(2 / groups.shape[1] * groups / weight).unsqueeze(2)).to(dtype)
         own, shift = groups.square().mean(1) + norm.eps, (groups * weight).flatten().to(dtype)
-        scores = []
-        for part, variance in zip(many.part.split(CHUNK), many.variance.split(CHUNK), strict=True):
+        scores, rows = [], CHUNK * torch.get_num_threads()
+        for part, variance in zip(many.part.split(rows), many.variance.split(rows), strict=True):
             scale = (part @ blocks).float().add_(variance).add_(own)
             scale = scale.clamp_min_(norm.eps).rsqrt_().to(dtype).unsqueeze(2)
-            x = torch.addcmul(bias, (part + shift).view(len(part), *groups.shape), scale)
+            x = (part + shift).view(len(part), *groups.shape)
+            torch.addcmul(bias, x, scale, out=x)
             scores.append(self._later(x.flatten(1).relu_()).float())
         return torch.cat(scores) if scores else many.variance.new_zeros(0)
 

@@ -21,10 +21,13 @@ from interplay.serving.batcher import Batcher
 from interplay.serving.indexes.indexes import Indexes
 from interplay.serving.requests import Work
 
-# Candidates of the fast mode: anywhere, and within these distances of the place (km).
-ANYWHERE = 512
-NEARBY = ((1000.0, 256), (100.0, 256))
-WITHIN = 1024  # where the caller has set a radius
+# Candidates of the fast mode: anywhere, and within a distance of the place. Photos from around are found by
+# the place; what the scorer prefers to these, wherever it is, by the second round: images that look like the
+# best so far. benchmarks/locsens.py measures what that keeps of the exact mode.
+ANYWHERE = 256
+NEARBY_KM, NEARBY = 300.0, 256
+WITHIN = 512  # where the caller has set a radius
+BEST, LIKE_THE_BEST = 10, 128
 # Images that the exact mode scores in one go; others get their turn in between.
 _STRETCH = 16_384
 # Where others may change an index, too, what was read of it is read again after so long.
@@ -100,9 +103,17 @@ class Retrieval:
         self._reading: dict[str, asyncio.Lock] = {}
 
     async def fast(self, name: str, query: Query, work: Work) -> Ranked:
-        """Candidates, looked up by their tags' direction and near the place, scored."""
-        points, vectors = await self._indexes.read(lambda: self._candidates(name, query))
+        """Candidates by their tags' direction, anywhere and nearby, scored; then those like the best."""
+        searches = _first_round(query)
+        points, vectors = await self._candidates(name, query.direction, searches)
         scores = await self._scores(ScoreItem(vectors, query.tags, query.degrees), work)
+        if len(points) >= searches[0][1]:  # else these are all that pass
+            best = np.argsort(-scores, kind="stable")[:BEST]
+            like, known = vectors[best].mean(0), set(points)
+            more, vectors = await self._candidates(name, like, [(query.wanted, LIKE_THE_BEST)])
+            new = [row for row, point in enumerate(more) if point not in known]
+            further = await self._scores(ScoreItem(vectors[new], query.tags, query.degrees), work)
+            points, scores = [*points, *(more[row] for row in new)], np.concatenate([scores, further])
         return await self._ranked(name, query, points, scores, exact=False)
 
     async def exact(self, name: str, query: Query, work: Work) -> Ranked:
@@ -140,20 +151,19 @@ class Retrieval:
         hits = await self._indexes.read(lambda: self._hits(name, [points[row] for row in best], scores[best]))
         return Ranked(hits, len(points), exact)
 
-    def _candidates(self, name: str, query: Query) -> tuple[list[str], NDArray[np.float32]]:
-        searches = [(query.wanted, ANYWHERE)]
-        if query.wanted.circle is not None:
-            searches = [(query.wanted, WITHIN)]
-        else:
-            searches += [
-                (replace(query.wanted, circle=Circle(query.place, 1000 * km)), count) for km, count in NEARBY
-            ]
-        found: dict[str, NDArray[np.float32]] = {}
-        with self._indexes.searchable(name) as index:
-            for wanted, count in searches:
-                found.update(zip(*index.candidates(query.direction, count, wanted), strict=True))
-        vectors = np.array(list(found.values()), np.float32).reshape(-1, len(query.direction))
-        return list(found), vectors
+    async def _candidates(
+        self, name: str, direction: NDArray[np.float32], searches: Sequence[tuple[Filter, int]]
+    ) -> tuple[list[str], NDArray[np.float32]]:
+        """Points of some searches, each once, and their vectors."""
+
+        def search() -> tuple[list[str], NDArray[np.float32]]:
+            found: dict[str, NDArray[np.float32]] = {}
+            with self._indexes.searchable(name) as index:
+                for wanted, count in searches:
+                    found.update(zip(*index.candidates(direction, count, wanted), strict=True))
+            return list(found), np.array(list(found.values()), np.float32).reshape(-1, len(direction))
+
+        return await self._indexes.read(search)
 
     def _passing(self, name: str, wanted: Filter, rows: dict[str, int]) -> NDArray[np.int64]:
         with self._indexes.searchable(name) as index:
@@ -200,3 +210,11 @@ class Retrieval:
         found = await work.run(self._ranker, PartsItem(vectors), bucket="parts", pixels=len(vectors))
         assert isinstance(found, CentredParts)
         return found
+
+
+def _first_round(query: Query) -> list[tuple[Filter, int]]:
+    """Filters, the widest first, and how many candidates each is to give."""
+    if query.wanted.circle is not None:
+        return [(query.wanted, max(WITHIN, query.limit))]
+    nearby = replace(query.wanted, circle=Circle(query.place, 1000 * NEARBY_KM))
+    return [(query.wanted, max(ANYWHERE, query.limit)), (nearby, NEARBY)]
