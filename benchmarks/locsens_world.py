@@ -179,5 +179,6 @@ def synthetic_tagger(
         tags = np.concatenate([tags, draw_vectors(models.tags, count - len(tags), rng)])
     network = (models.tagger or models.ranker).scorer.model
     centres = known.places[rng.integers(0, len(known.places), _CELLS)].astype(np.float32)
-    near = NearTags(centres, rng.integers(0, count, (_CELLS, _TAGS_A_CELL)).astype(np.int32))
+    often = rng.random((_CELLS, _TAGS_A_CELL)) ** 4  # some tags are used in many places
+    near = NearTags(centres, (count * often).astype(np.int32))
     return PlaceTagger(TripletScorer(network, tags), near, models.manifest), tags

@@ -56,13 +56,13 @@ def found(server: Server, asked: list[Query], models: Models, photos: Photos) ->
     return float(np.mean(shares))
 
 
-def test_what_is_like_the_best_is_found(
+def test_the_second_round_finds_what_the_first_missed(
     server: Server, asked: list[Query], models: Models, photos: Photos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retrieval, "ANYWHERE", 100)
-    monkeypatch.setattr(retrieval, "LIKE_THE_BEST", 1)
+    monkeypatch.setattr(retrieval, "PREFERRED", 1)
     once = found(server, asked, models, photos)
-    monkeypatch.setattr(retrieval, "LIKE_THE_BEST", 200)
+    monkeypatch.setattr(retrieval, "PREFERRED", 200)
     assert found(server, asked, models, photos) > once + 0.1
 
 
@@ -81,6 +81,15 @@ def test_no_second_round_where_all_were_scored(
     server: Server, asked: list[Query], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retrieval, "ANYWHERE", IMAGES + 1)
-    monkeypatch.setattr(retrieval, "BEST", None)  # would take the mean of all
-    monkeypatch.setattr(retrieval, "LIKE_THE_BEST", -1)  # the index would refuse
+    monkeypatch.setattr(retrieval, "PREFERRED", -1)  # the index would refuse
     assert server.fast(asked[0], TOP).scored == IMAGES
+
+
+def test_the_direction_in_which_scores_grow() -> None:
+    rng = np.random.default_rng(5)
+    vectors = draw_vectors(rng.normal(size=(50, 16)).astype(np.float32), 400, rng)
+    wanted = np.eye(16, dtype=np.float32)[3]
+    found = retrieval.growing(vectors, 7 * vectors @ wanted - 2)
+    assert found @ wanted > 0.98 and np.linalg.norm(found) == pytest.approx(1, abs=1e-5)
+    level = retrieval.growing(vectors, np.full(400, 3, np.float32))
+    np.testing.assert_array_equal(level, vectors[0])
