@@ -109,7 +109,7 @@ class PlannedIndex(ABC):
         Returns:
             Ids of N points, best first, and their vectors, (N, D) of length one.
         """
-        points, *_ = self._search(vector, limit, 0, wanted or Filter(), False, vectors=True)
+        points, *_ = self._search(vector, limit, 0, wanted or Filter(), False, count=False, vectors=True)
         vectors = np.array([point.vector for point in points], np.float32).reshape(-1, len(vector))
         return [str(point.id) for point in points], vectors
 
@@ -120,9 +120,14 @@ class PlannedIndex(ABC):
         offset: int,
         wanted: Filter,
         exact: bool,
+        *,
+        count: bool = True,
         **asked: bool,
     ) -> tuple[Sequence[Any], bool, int | None]:
-        """Points, whether all were compared, and how many pass, where they were counted."""
+        """Points, whether all were compared, and how many pass, where they were counted.
+
+        Counting takes as long as comparing the vectors of those that pass.
+        """
         plan = self._plan
         total, last = self.count(), limit + offset
         if wanted.empty:
@@ -137,7 +142,7 @@ class PlannedIndex(ABC):
             points = self._ask(vector, last, 0, passing, None, **asked)
             if len(points) == last:
                 return points[offset:], False, None
-        else:
+        elif count:
             counted = self._count(filters, exact=True)
         return self._ask(vector, limit, offset, filters, None, **asked), True, counted
 

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from interplay.errors import InternalError
-from interplay.models.locsens import CentredParts, LocSens, build_locsens
+from interplay.models.locsens import CHUNK, CentredParts, LocSens, build_locsens
 from interplay.predictors.device import choose_device, choose_dtype
 from interplay.store import Manifest, StoredModel
 
-_CHUNK = 512  # triplets at a time: their first layer stays in the caches
 _LIMITS = (90.0, 180.0)
 
 
@@ -186,10 +185,8 @@ class TripletScorer:
         return CentredParts(parts.part.to(self._dtype), parts.variance)
 
     def _scores(self, many: CentredParts, one: torch.Tensor) -> NDArray[np.float32]:
-        chunks = zip(many.part.split(_CHUNK), many.variance.split(_CHUNK), strict=True)
-        scores = [self.model.score(CentredParts(*chunk), one) for chunk in chunks]
-        return np.asarray(torch.cat(scores).cpu().numpy() if scores else np.zeros(0), np.float32)
+        return np.asarray(self.model.score(many, one).cpu().numpy(), np.float32)
 
 
 def _chunks(vectors: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    return np.array_split(vectors, max(1, -(-len(vectors) // _CHUNK)))
+    return np.array_split(vectors, max(1, -(-len(vectors) // CHUNK)))

@@ -36,10 +36,13 @@ def test_the_thesis_counts() -> None:
     assert not model.layers[0].bias.any()
 
 
+@pytest.mark.parametrize("ready", [False, True])
 @pytest.mark.parametrize("config", [SMALL, COMPACT])
-def test_the_parts_give_the_same_scores(config: LocSensConfig) -> None:
+def test_the_parts_give_the_same_scores(config: LocSensConfig, ready: bool) -> None:
     model, (image, tag, place) = trained(config), triplets(config)
     with torch.no_grad():
+        if ready:
+            model.rest_to(torch.float32)
         plain = model(image, tag[:1].expand_as(tag), place[:1].expand_as(place))
         one = model.tag_part(tag[:1]) + model.place_part(place[:1])
         images = model.score(model.centred(model.image_part(image)), one)
