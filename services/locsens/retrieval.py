@@ -15,7 +15,7 @@ from interplay.errors import InvalidParameter
 from interplay.index.catalogue import Spec, VectorIndex
 from interplay.index.entries import Circle, Filter, Hit, Place, point_id
 from interplay.models.locsens import CentredParts
-from interplay.predictors.locsens.retriever import PartsItem, ScoreItem
+from interplay.predictors.locsens.retriever import PartsItem, PreferenceItem, ScoreItem
 from interplay.predictors.locsens.scorer import TripletItem
 from interplay.serving.batcher import Batcher
 from interplay.serving.indexes.indexes import Indexes
@@ -28,13 +28,12 @@ ANYWHERE = 256
 NEARBY_KM, NEARBY = 300.0, 256
 WITHIN = 512  # where the caller has set a radius
 PREFERRED = 128
-_RIDGE = 0.3  # less follows the scorer more closely, and more of what it says by chance
 # Images that the exact mode scores in one go; others get their turn in between.
 _STRETCH = 16_384
 # Where others may change an index, too, what was read of it is read again after so long.
 _SHARED_S = 60.0
 
-Ranker = Batcher[ScoreItem | PartsItem | TripletItem, NDArray[np.float32] | CentredParts]
+Ranker = Batcher[ScoreItem | PartsItem | PreferenceItem | TripletItem, NDArray[np.float32] | CentredParts]
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ class Retrieval:
         points, vectors = await self._candidates(name, query.direction, searches)
         scores = await self._scores(ScoreItem(vectors, query.tags, query.degrees), work)
         if len(points) >= searches[0][1]:  # else these are all that pass
-            direction = await self._indexes.read(lambda: growing(vectors, scores))
+            direction = await self._asked(PreferenceItem(vectors, scores), "preference", work)
             more, found = await self._candidates(name, direction, [(query.wanted, PREFERRED)])
             known = set(points)
             new = [row for row, point in enumerate(more) if point not in known]
@@ -141,9 +140,13 @@ class Retrieval:
     async def _scores(self, item: ScoreItem, work: Work) -> NDArray[np.float32]:
         if not len(item.images):
             return np.zeros(0, np.float32)
-        scores = await work.run(self._ranker, item, bucket="score", pixels=len(item.images))
-        assert isinstance(scores, np.ndarray)
-        return scores
+        return await self._asked(item, "score", work)
+
+    async def _asked(self, item: ScoreItem | PreferenceItem, bucket: str, work: Work) -> NDArray[np.float32]:
+        size = len(item.images if isinstance(item, ScoreItem) else item.scores)
+        answer = await work.run(self._ranker, item, bucket=bucket, pixels=size)
+        assert isinstance(answer, np.ndarray)
+        return answer
 
     async def _ranked(
         self, name: str, query: Query, points: Sequence[str], scores: NDArray[np.float32], *, exact: bool
@@ -219,20 +222,3 @@ def _first_round(query: Query) -> list[tuple[Filter, int]]:
         return [(query.wanted, max(WITHIN, query.limit))]
     nearby = replace(query.wanted, circle=Circle(query.place, 1000 * NEARBY_KM))
     return [(query.wanted, max(ANYWHERE, query.limit)), (nearby, NEARBY)]
-
-
-def growing(vectors: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Direction in which scores grow the most: ridge regression.
-
-    Args:
-        vectors: (N, D) of length one.
-        scores: (N,).
-
-    Returns:
-        (D,) of length one; towards the best one if all scores are equal.
-    """
-    centred = vectors - vectors.mean(0)
-    gram = centred.T @ centred + _RIDGE * np.eye(vectors.shape[1], dtype=np.float32)
-    direction = np.linalg.solve(gram, centred.T @ (scores - scores.mean()))
-    length = float(np.linalg.norm(direction))
-    return np.asarray(direction / length if length > 0 else vectors[np.argmax(scores)], np.float32)

@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from interplay.models.locsens import CentredParts
@@ -16,6 +17,8 @@ from interplay.predictors.locsens.scorer import TripletItem, TripletScorer
 from interplay.store import Manifest, resolve
 
 MODEL = "locsens-retrieval"
+# Less follows the scorer more closely, and more of what it says by chance.
+_RIDGE = 0.3
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,19 @@ class PartsItem:
     """
 
     vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PreferenceItem:
+    """Scored images of which it is to be learned where better ones are.
+
+    Attributes:
+        vectors: (N, D) float32, of length one.
+        scores: (N,) float32.
+    """
+
+    vectors: NDArray[np.float32]
+    scores: NDArray[np.float32]
 
 
 class ImageRanker:
@@ -80,14 +96,18 @@ class ImageRanker:
         return self.scorer.score_images(parts, item.tags, item.place)
 
     def predict_batch(
-        self, batch: Sequence[ScoreItem | PartsItem | TripletItem]
+        self, batch: Sequence[ScoreItem | PartsItem | PreferenceItem | TripletItem]
     ) -> BatchOutput[NDArray[np.float32] | CentredParts]:
-        """Scores of each item's images, or their parts."""
+        """Scores of each item's images, their parts, or the direction that their scores point to."""
         started = perf_counter()
         results = [self._answer(item) for item in batch]
         return BatchOutput(results=results, infer_s=perf_counter() - started)
 
-    def _answer(self, item: ScoreItem | PartsItem | TripletItem) -> NDArray[np.float32] | CentredParts:
+    def _answer(
+        self, item: ScoreItem | PartsItem | PreferenceItem | TripletItem
+    ) -> NDArray[np.float32] | CentredParts:
+        if isinstance(item, PreferenceItem):
+            return preference(item)
         if isinstance(item, PartsItem):
             return self.scorer.image_parts(item.vectors)
         return self.score(item) if isinstance(item, ScoreItem) else self.scorer.score_triplets(item)
@@ -96,3 +116,18 @@ class ImageRanker:
         """See ``Predictor``."""
         vectors = np.zeros((16, self.scorer.dimension), np.float32)
         self.score(ScoreItem(vectors, (0,), np.zeros(2)))
+
+
+@torch.inference_mode()
+def preference(item: PreferenceItem) -> NDArray[np.float32]:
+    """Direction in which scores grow the most, (D,) of length one: ridge regression.
+
+    By torch, as the scores are: a second library's threads would fight its own for the cores.
+    """
+    vectors, scores = torch.from_numpy(item.vectors), torch.from_numpy(item.scores)
+    centred = vectors - vectors.mean(0)
+    gram = torch.addmm(_RIDGE * torch.eye(vectors.shape[1]), centred.t(), centred)
+    direction = torch.linalg.solve(gram, centred.t() @ (scores - scores.mean()))
+    length = float(direction.norm())
+    # Equal scores point nowhere: then to one that is as good as any.
+    return np.asarray((direction / length if length > 0 else vectors[0]).numpy(), np.float32)

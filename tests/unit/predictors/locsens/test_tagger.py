@@ -12,7 +12,13 @@ from interplay.errors import InternalError
 from interplay.models.locsens import CentredParts
 from interplay.predictors.locsens import tagger as tagger_module
 from interplay.predictors.locsens.image import ImageTagger
-from interplay.predictors.locsens.retriever import ImageRanker, PartsItem, ScoreItem
+from interplay.predictors.locsens.retriever import (
+    ImageRanker,
+    PartsItem,
+    PreferenceItem,
+    ScoreItem,
+    preference,
+)
 from interplay.predictors.locsens.scorer import TripletItem
 from interplay.predictors.locsens.tagger import PlaceTagger, TagItem
 from interplay.store import resolve
@@ -92,3 +98,14 @@ def test_a_scorer_of_another_image_model_is_refused(tmp_path: Path, name: str) -
     file.write_text(json.dumps(manifest))
     with pytest.raises(InternalError, match="was trained on the image model 000"):
         opened(store)
+
+
+def test_the_direction_in_which_scores_grow(store: Path) -> None:
+    images, wanted = vectors(400), np.eye(DIMENSION, dtype=np.float32)[3]
+    item = PreferenceItem(images, 7 * images @ wanted - 2)
+    found = preference(item)
+    assert found @ wanted > 0.98 and np.linalg.norm(found) == pytest.approx(1, abs=1e-5)
+    (answer,) = opened(store)[1].predict_batch([item]).results
+    np.testing.assert_array_equal(answer, found)
+    level = preference(PreferenceItem(images, np.full(400, 3, np.float32)))
+    np.testing.assert_array_equal(level, images[0])

@@ -83,13 +83,3 @@ def test_no_second_round_where_all_were_scored(
     monkeypatch.setattr(retrieval, "ANYWHERE", IMAGES + 1)
     monkeypatch.setattr(retrieval, "PREFERRED", -1)  # the index would refuse
     assert server.fast(asked[0], TOP).scored == IMAGES
-
-
-def test_the_direction_in_which_scores_grow() -> None:
-    rng = np.random.default_rng(5)
-    vectors = draw_vectors(rng.normal(size=(50, 16)).astype(np.float32), 400, rng)
-    wanted = np.eye(16, dtype=np.float32)[3]
-    found = retrieval.growing(vectors, 7 * vectors @ wanted - 2)
-    assert found @ wanted > 0.98 and np.linalg.norm(found) == pytest.approx(1, abs=1e-5)
-    level = retrieval.growing(vectors, np.full(400, 3, np.float32))
-    np.testing.assert_array_equal(level, vectors[0])
