@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+import grpc
+
 from interplay.errors import Overloaded
 
 Request = TypeVar("Request")
@@ -81,6 +83,16 @@ async def process_stream(
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)
+
+
+def time_left(context: grpc.aio.ServicerContext) -> Callable[[], float]:
+    """Asks for the seconds until a call's deadline; infinite if it has none."""
+
+    def seconds() -> float:
+        remaining: float | None = context.time_remaining()
+        return float("inf") if remaining is None else remaining
+
+    return seconds
 
 
 async def with_patience(

@@ -26,7 +26,7 @@ from interplay.rpc.embedding.v1 import analysis_pb2 as pb
 from interplay.rpc.embedding.v1 import analysis_pb2_grpc as pb_grpc
 from interplay.rpc.status import item_error
 from interplay.serving.batcher import Batcher
-from interplay.serving.bulk import with_patience
+from interplay.serving.bulk import time_left, with_patience
 from interplay.serving.checks import check_count
 from interplay.serving.model_service import model_info
 from interplay.serving.requests import Requests, Work, timings_message
@@ -83,7 +83,7 @@ class EmbeddingAnalysisServicer(pb_grpc.EmbeddingAnalysisServiceServicer):
         async def one(content: bytes) -> UnitAnswers | InterplayError:
             try:
                 return await with_patience(
-                    lambda: self._look(content, units, context, timings), lambda: _time_left_s(context)
+                    lambda: self._look(content, units, context, timings), time_left(context)
                 )
             except InterplayError as error:
                 return error
@@ -240,8 +240,3 @@ def _check(name: str, value: float, least: float, most: float) -> None:
 
 def _png(picture: Any) -> bytes:
     return encode_png(np.rint(picture).astype(np.uint8))
-
-
-def _time_left_s(context: grpc.aio.ServicerContext) -> float:
-    remaining = context.time_remaining()
-    return float("inf") if remaining is None else remaining

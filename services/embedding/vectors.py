@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import grpc
 
 from interplay.errors import InterplayError
-from interplay.media.fingerprint import fingerprint
-from interplay.media.thumbnails import encode_thumbnail
 from interplay.predictors.embedding.image import ImageVector
 from interplay.predictors.embedding.text import TextItem, TextVector
 from interplay.rpc.embedding.v1 import embedding_pb2 as pb
 from interplay.serving.batcher import Batcher
-from interplay.serving.bulk import with_patience
-from interplay.serving.indexes.model import IndexedImage
+from interplay.serving.bulk import time_left, with_patience
+from interplay.serving.indexes.model import IndexedImage, image_marks
 from interplay.serving.requests import Requests
 from interplay.types import Image, StageTimings
 from services.embedding.calibration import Calibration
@@ -86,7 +84,7 @@ class Vectors:
         with self.requests.admit(content, context) as work:
             image = await work.decode()
             vector = await work.run(self.images, image, bucket=None, pixels=self.pixels)
-            mark, small = await work.finish(_marks, image, thumbnail_px)
+            mark, small = await work.finish(image_marks, image, thumbnail_px)
         timings.add(work.timings)
         return IndexedImage(vector.vector, mark, small)
 
@@ -94,13 +92,8 @@ class Vectors:
         self, content: bytes, context: grpc.aio.ServicerContext, timings: StageTimings, thumbnail_px: int = 0
     ) -> IndexedImage:
         """Of a call with many images: wait for room instead of refusing."""
-
-        def time_left_s() -> float:
-            remaining = context.time_remaining()
-            return float("inf") if remaining is None else remaining
-
         return await with_patience(
-            lambda: self.of_image(content, context, timings, thumbnail_px), time_left_s
+            lambda: self.of_image(content, context, timings, thumbnail_px), time_left(context)
         )
 
     async def of_images(
@@ -117,7 +110,3 @@ class Vectors:
                 return error
 
         return list(await asyncio.gather(*map(one, contents)))
-
-
-def _marks(image: Image, thumbnail_px: int) -> tuple[int, bytes]:
-    return fingerprint(image), encode_thumbnail(image, thumbnail_px) if thumbnail_px else b""

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 import grpc
 
-from interplay.media.fingerprint import fingerprint
-from interplay.media.thumbnails import encode_thumbnail
 from interplay.predictors.locsens.image import TaggedImage
 from interplay.serving.batcher import Batcher
-from interplay.serving.bulk import with_patience
-from interplay.serving.indexes.model import IndexedImage
+from interplay.serving.bulk import time_left, with_patience
+from interplay.serving.indexes.model import IndexedImage, image_marks
 from interplay.serving.requests import Requests
 from interplay.store import Manifest
 from interplay.types import Image, StageTimings
@@ -58,15 +56,11 @@ class Images:
     ) -> IndexedImage:
         """Of a call with many images: wait for room instead of refusing."""
 
-        def time_left_s() -> float:
-            remaining = context.time_remaining()
-            return float("inf") if remaining is None else remaining
-
         async def once() -> IndexedImage:
             found, (mark, small) = await self._image(content, context, timings, thumbnail_px)
             return IndexedImage(found.vector, mark, small)
 
-        return await with_patience(once, time_left_s)
+        return await with_patience(once, time_left(context))
 
     async def _image(
         self, content: bytes, context: grpc.aio.ServicerContext, timings: StageTimings, thumbnail_px: int = 0
@@ -75,10 +69,6 @@ class Images:
             image = await work.decode()
             side = int(self.manifest.details["side"])
             found = await work.run(self.tagger, image, bucket=None, pixels=side * side)
-            marks = await work.finish(_marks, image, thumbnail_px)
+            marks = await work.finish(image_marks, image, thumbnail_px)
         timings.add(work.timings)
         return found, marks
-
-
-def _marks(image: Image, thumbnail_px: int) -> tuple[int, bytes]:
-    return fingerprint(image), encode_thumbnail(image, thumbnail_px) if thumbnail_px else b""

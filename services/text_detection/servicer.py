@@ -27,7 +27,7 @@ from interplay.rpc.status import item_error
 from interplay.rpc.text_detection.v1 import text_detection_pb2 as pb
 from interplay.rpc.text_detection.v1 import text_detection_pb2_grpc as pb_grpc
 from interplay.serving.batcher import Batcher, BatchLimits
-from interplay.serving.bulk import process_stream, with_patience
+from interplay.serving.bulk import process_stream, time_left, with_patience
 from interplay.serving.model_service import model_info
 from interplay.serving.requests import Requests, Work, timings_message
 from interplay.serving.runtime import InProcessRuntime
@@ -182,10 +182,6 @@ class TextDetectionServicer(pb_grpc.TextDetectionServiceServicer):
             "presence": self.Presence,
         }
 
-        def time_left_s() -> float:
-            remaining = context.time_remaining()
-            return float("inf") if remaining is None else remaining
-
         async def handle(item: pb.ProcessBulkRequest) -> pb.ProcessBulkResponse:
             response = pb.ProcessBulkResponse(id=item.id)
             try:
@@ -197,7 +193,7 @@ class TextDetectionServicer(pb_grpc.TextDetectionServiceServicer):
                 if kind is None:
                     raise InvalidParameter("the item has no request", field="request")
                 method, message = methods[kind], getattr(item, kind)
-                answer = await with_patience(lambda: method(message, context), time_left_s)
+                answer = await with_patience(lambda: method(message, context), time_left(context))
                 getattr(response, kind).CopyFrom(answer)
             except InterplayError as error:
                 response.error.CopyFrom(item_error(error))

@@ -9,7 +9,9 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from interplay.types import StageTimings
+from interplay.media.fingerprint import fingerprint
+from interplay.media.thumbnails import encode_thumbnail
+from interplay.types import Image, StageTimings
 
 
 @dataclass(frozen=True)
@@ -60,3 +62,8 @@ class IndexedModel(Protocol):
         Raises:
             InterplayError: The image cannot be read, or there was no room before the deadline.
         """
+
+
+def image_marks(image: Image, thumbnail_px: int) -> tuple[int, bytes]:
+    """Difference hash and, if ``thumbnail_px`` is not 0, thumbnail of a decoded image."""
+    return fingerprint(image), encode_thumbnail(image, thumbnail_px) if thumbnail_px else b""
