@@ -107,7 +107,7 @@ def scorers(
     for variant in ("zeroed", "raw", "dropout"):
         add("retrieval", variant, schedule_of(variant, steps))
     start = None
-    stages = schedule_of("sampling", len(SIGMAS) * steps // 2)
+    stages = schedule_of("sampling", steps)
     for stage, sigma in zip(stages, SIGMAS, strict=True):
         add("retrieval", f"sampling {sigma:g}", (stage,), start)
         start = "retrieval", f"sampling {sigma:g}"
@@ -201,7 +201,7 @@ def main() -> None:
         "--part", choices=("val", "test"), default="test", help="what is asked; default: test"
     )
     parser.add_argument("--image-steps", type=int, default=6000)
-    parser.add_argument("--steps", type=int, default=3000, help="of a model for retrieval; half for each σ")
+    parser.add_argument("--steps", type=int, default=3000, help="of a model for retrieval; a fifth for each σ")
     parser.add_argument("--tagging-steps", type=int, default=15000, help="of each model for tagging")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)

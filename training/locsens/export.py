@@ -24,7 +24,7 @@ from training.locsens.experiment import run_folder
 from training.locsens.features import BACKBONE
 from training.locsens.near import near_tags
 
-RETRIEVAL, TAGGING = "sampling 0", "raw"
+RETRIEVAL, TAGGING = "sampling 0.05", "raw"  # by val photos
 LICENSE = "Research use: photos keep Flickr's terms"
 DATA = [
     {
