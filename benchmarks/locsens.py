@@ -177,8 +177,9 @@ def alone(models: Models, known: Photos, tags: NDArray[np.float32], image: int, 
     if real and models.image is not None and known.features is not None:
         feature = torch.from_numpy(known.features[[image]].astype(np.float32))
         return models.image.tag_features(feature)[0].chances
-    values = np.exp(10 * (tags @ known.vectors[image]))
-    return np.asarray(values / values.sum(), np.float32)
+    # By torch: another library's threads would fight its own for the cores.
+    products = torch.from_numpy(tags) @ torch.from_numpy(known.vectors[image])
+    return torch.softmax(10 * products, 0).numpy()
 
 
 def speed_table(rows: list[dict[str, Any]]) -> None:
