@@ -201,7 +201,7 @@ def main() -> None:
         "--part", choices=("val", "test"), default="test", help="what is asked; default: test"
     )
     parser.add_argument("--image-steps", type=int, default=6000)
-    parser.add_argument("--steps", type=int, default=3000, help="of a model for retrieval; a fifth for each σ")
+    parser.add_argument("--steps", type=int, default=3000, help="for retrieval; a fifth for each σ")
     parser.add_argument("--tagging-steps", type=int, default=15000, help="of each model for tagging")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
