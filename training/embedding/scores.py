@@ -76,6 +76,24 @@ def bootstrap(scores: np.ndarray, rounds: int = 2000, seed: int = 0) -> tuple[fl
     return float(low), float(high)
 
 
+def group_bootstrap(
+    scores: np.ndarray, groups: np.ndarray, rounds: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of the mean over queries, of which whole groups are drawn with replacement.
+
+    Args:
+        scores: (N,) of queries.
+        groups: (N,) what queries have in common.
+        rounds: draws.
+        seed: of the draws.
+    """
+    _, member = np.unique(groups, return_inverse=True)
+    sums, counts = np.bincount(member, scores), np.bincount(member)
+    drawn = np.random.default_rng(seed).integers(0, len(sums), (rounds, len(sums)))
+    low, high = np.percentile(sums[drawn].sum(1) / counts[drawn].sum(1), (2.5, 97.5))
+    return float(low), float(high)
+
+
 def fit_odds(scores: np.ndarray, right: np.ndarray, rounds: int = 50) -> tuple[float, float]:
     """What a cosine means: logistic regression of "the photo is right" on it, by Newton's method.
 

@@ -15,7 +15,7 @@ from interplay.store import resolve
 from training.datasets.captions import CaptionedImage
 from training.embedding.export import export_backbone, export_embedding, read_run
 from training.embedding.queries import Relevance, frequent_queries, lemma
-from training.embedding.scores import average_precision, bootstrap, fit_odds, precision_at
+from training.embedding.scores import average_precision, bootstrap, fit_odds, group_bootstrap, precision_at
 from training.embedding.task import LONGEST_CAPTION, LOSSES, FeatureSet, HeadTaskOptions, Pairs, to_unit_range
 from training.embedding.text.train import SavedText
 from training.embedding.train import SearchSet, prepare, query_vector, train_head
@@ -237,6 +237,14 @@ def test_precision_and_its_interval() -> None:
     assert averages == pytest.approx([(1 / 1 + 2 / 3) / 2, 1.0, 0.0, 0.0])  # no vector; no right photo
     low, high = bootstrap(np.array([0.0, 1.0] * 50))
     assert 0.38 < low < 0.45 and 0.55 < high < 0.62
+
+
+def test_groups_of_queries_that_are_alike_make_the_interval_wider() -> None:
+    scores, groups = np.repeat([0.0, 1.0] * 5, 10), np.repeat(np.arange(10), 10)
+    low, high = group_bootstrap(scores, groups)
+    alone = bootstrap(scores)
+    assert low < 0.3 and high > 0.7 and high - low > 2 * (alone[1] - alone[0])
+    np.testing.assert_allclose(group_bootstrap(scores, np.arange(100)), alone, atol=0.03)
 
 
 def test_odds_are_those_of_the_data() -> None:
