@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 _EARTH_KM = 6371.0088
 RADIUS_KM = 150.0
+STORED_DEGREES = 0.1  # unit of the centres in a model store, where they are whole numbers
 
 
 class NearTags:
