@@ -22,7 +22,7 @@ DIMENSION = 8
 TAGS = (*COLOURS, "barcelona", "sydney", "sea", "redsea", "sanfrancisco")
 PHOTOS = (90, 80, 70, 60, 50, 40, 30, 20, 10)
 # Where some tags are used: Barcelona, Sydney.
-CENTRES = np.array([[41.4, 2.2], [-33.9, 151.2]], np.float32)
+CENTRES = np.array([[414, 22], [-339, 1512]], np.int16)  # tenths of a degree
 NEAR = np.array([[4, 6], [5, 6]], np.int16)
 NETWORK = {"image": DIMENSION, "tag": DIMENSION, "modality": 16, "widths": [64, 32], "groups": 4}
 

@@ -22,8 +22,8 @@ from interplay.serving.indexes.indexes import Indexes
 from interplay.serving.requests import Work
 
 # Candidates of the fast mode: anywhere, and within a distance of the place. A second round looks where the
-# scorer's preference grows, as a straight line through the first scores says: of 39,728 photos that finds
-# twice as many of the exact mode's best ten as the first round does. benchmarks/locsens.py measures it.
+# scorer's preference grows, as a straight line through the first scores says. benchmarks/locsens.py measures
+# how much of the exact mode's precision that keeps.
 ANYWHERE = 256
 NEARBY_KM, NEARBY = 300.0, 256
 WITHIN = 512  # where the caller has set a radius

@@ -174,7 +174,10 @@ def test_inputs_that_cannot_be_indexed(server: EmbeddingProcess, tmp_path: Path)
         ({"thumbnail_px": 513}, "params.thumbnail_px"),
         ({"format": "zip"}, "params.format"),
         ({"capabilities": []}, "params.capabilities"),
-        ({"capabilities": ["nope"]}, "must be a capability that keeps indexes: embedding, got 'nope'"),
+        (
+            {"capabilities": ["nope"]},
+            "must be a capability that keeps indexes: embedding, locsens, got 'nope'",
+        ),
         ({"capabilities": ["embedding", "embedding"]}, "'embedding' is there more than once"),
     ):
         with pytest.raises(InvalidParameter, match=message):

@@ -249,7 +249,7 @@ def test_job_kinds_tell_their_schema(setup: Setup) -> None:
     assert {kind["name"]: kind["capabilities"] for kind in kinds} == {
         "filter_text_images": ["text_detection"],
         "augment_dataset": ["style_transfer"],
-        "build_index": ["embedding"],
+        "build_index": ["embedding", "locsens"],
         "map_embedding": ["embedding"],
         "compare_distances": ["embedding"],
         "show_units": ["embedding"],

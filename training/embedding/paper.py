@@ -104,6 +104,18 @@ class PhotoSet(Dataset):
         return {"photo": _normalised(cut), "target": torch.from_numpy(self._targets[caption])}
 
 
+class PaperNetwork(ImageEmbedding):
+    """`ImageEmbedding` that gives logits while it trains.
+
+    The loss must come out of a call of the network itself: several processes share gradients only then.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) normalised RGB to (N, D): logits in training mode, else in the text space."""
+        y: torch.Tensor = self.head.logits(self.backbone(x)) if self.training else super().forward(x)
+        return y
+
+
 class PaperTask:
     """The engine's task of the thesis's image model.
 
@@ -130,7 +142,7 @@ class PaperTask:
         head = EmbeddingHead(config)
         nn.init.xavier_uniform_(head.layers[-1].weight)
         nn.init.zeros_(head.layers[-1].bias)
-        self.model = ImageEmbedding(backbone or GoogLeNetFeatures(), head)
+        self.model = PaperNetwork(backbone or GoogLeNetFeatures(), head)
         for name, parameter in self.model.backbone.trunk.named_parameters():
             parameter.requires_grad_(not (options.frozen and name.startswith(FIXED)))
         self.dataset = PhotoSet(items, targets, seed)
@@ -161,9 +173,8 @@ class PaperTask:
         self, model: nn.Module, batch: dict[str, torch.Tensor]
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """See `Task`."""
-        network = self.model
-        logits = network.head.logits(network.backbone(batch["photo"]))
-        value = F.binary_cross_entropy_with_logits(logits, batch["target"], reduction="none").sum(1).mean()
+        logits, target = model(batch["photo"]), batch["target"]
+        value = F.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(1).mean()
         return value, {"sigmoid": value.detach()}
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from interplay.predictors.locsens.near import unit_vectors
+from interplay.predictors.locsens.near import STORED_DEGREES, unit_vectors
 from training.locsens.data import TaggedPhotos
 
 CELL_KM = 50.0
@@ -22,7 +22,8 @@ def near_tags(photos: TaggedPhotos, *, cell_km: float = CELL_KM, tags: int = TAG
         tags: of a cell, at most.
 
     Returns:
-        "near.centres": (C, 2) float32 degrees; "near.tags": (C, tags) int16, most used first, -1 fills up.
+        "near.centres": (C, 2) int16 in units of `STORED_DEGREES`; "near.tags": (C, tags) int16, most used
+        first, -1 fills up.
     """
     places, counts = np.unique(np.round(photos.places, 1), axis=0, return_counts=True)
     points = unit_vectors(places)
@@ -39,6 +40,6 @@ def near_tags(photos: TaggedPhotos, *, cell_km: float = CELL_KM, tags: int = TAG
     order = np.argsort(-used, axis=1, kind="stable")[:, :kept]
     order[np.take_along_axis(used, order, 1) == 0] = -1
     return {
-        "near.centres": places[centres].astype(np.float32),
+        "near.centres": np.rint(places[centres] / STORED_DEGREES).astype(np.int16),
         "near.tags": order.astype(np.int16 if used.shape[1] < 2**15 else np.int32),
     }

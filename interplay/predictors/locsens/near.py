@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 _EARTH_KM = 6371.0088
 RADIUS_KM = 150.0
+STORED_DEGREES = 0.1  # unit of the centres in a model store, where they are whole numbers
 
 
 class NearTags:
@@ -20,7 +21,7 @@ class NearTags:
         ValueError: There is no cell, or the shapes differ.
     """
 
-    def __init__(self, centres: NDArray[np.float32], tags: NDArray[np.int16]) -> None:
+    def __init__(self, centres: NDArray[np.floating], tags: NDArray[np.int16]) -> None:
         if not len(centres) or len(centres) != len(tags) or centres.shape[1:] != (2,):
             raise ValueError(f"cells of shape {centres.shape} with tags of shape {tags.shape}")
         self._points = unit_vectors(centres)

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from interplay.errors import InternalError
 from interplay.predictors.batch import BatchOutput
-from interplay.predictors.locsens.near import NearTags
+from interplay.predictors.locsens.near import STORED_DEGREES, NearTags
 from interplay.predictors.locsens.scorer import TripletItem, TripletScorer
 from interplay.store import Manifest, resolve
 
@@ -93,7 +93,7 @@ class PlaceTagger:
         scorer = TripletScorer.load(stored, image, tag_vectors, device=device)
         try:
             tensors = load_file(stored.weights)
-            near = NearTags(tensors[NEAR_CENTRES], tensors[NEAR_TAGS])
+            near = NearTags(STORED_DEGREES * tensors[NEAR_CENTRES], tensors[NEAR_TAGS])
         except (KeyError, ValueError) as error:
             raise InternalError(f"{stored.directory} has no tags of places: {error}") from error
         return cls(scorer, near, stored.manifest)

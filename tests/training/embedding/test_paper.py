@@ -108,6 +108,23 @@ def test_biases_get_twice_the_rate_and_no_decay(items: list[CaptionedImage], tex
     assert all(parameter.ndim == 1 for parameter in biases["params"])
 
 
+def test_the_loss_calls_the_network_it_is_given(items: list[CaptionedImage], text: SavedText) -> None:
+    """Processes share gradients only of what went through the wrapped network."""
+    task = PaperTask(PaperOptions(), items, text.targets, lambda model: {}, 0)
+    task.set_train(task.model)
+    called = []
+
+    class Wrapped(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            called.append(x.shape)
+            return task.model(x) * 0
+
+    batch = {"photo": torch.zeros(2, 3, 224, 224), "target": torch.ones(2, 6)}
+    value, _ = task.loss(Wrapped(), batch)
+    assert called == [(2, 3, 224, 224)]
+    assert float(value.detach()) == pytest.approx(6 * np.log(2), rel=1e-5)  # of logits of zero
+
+
 def test_words_are_brought_to_zero_and_one(text: SavedText) -> None:
     table = unit_table(text)
     assert table.vectors.min(1).tolist() == [0] * 5 and table.vectors.max(1).tolist() == [1] * 5
