@@ -8,14 +8,14 @@ vectors. Without a world vectors are random and the network is untrained: enough
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from interplay.models.locsens import LocSens, LocSensConfig
+from interplay.models.locsens import COMPACT, LocSens
 from interplay.predictors.locsens.image import ImageTagger, unit
 from interplay.predictors.locsens.near import NearTags
 from interplay.predictors.locsens.retriever import ImageRanker
@@ -124,8 +124,7 @@ def untrained_models(seed: int) -> Models:
     """Networks of the shipped shape with random weights."""
     torch.manual_seed(seed)
     tags = unit(np.random.default_rng([seed, 4]).normal(size=(_TAGS, _DIMENSION)).astype(np.float32))
-    config = LocSensConfig(_DIMENSION, _DIMENSION, 128, (512, 64, 64), 16)
-    network = LocSens(config)
+    network = LocSens(replace(COMPACT, image=_DIMENSION, tag=_DIMENSION))
     for parameter in network.parameters():  # of a size that lets images differ in their scores
         torch.nn.init.normal_(parameter, std=0.1)
     manifest = Manifest(

@@ -14,6 +14,7 @@ Used by `interplay.predictors.locsens` and `training.locsens`. Pure modules: fro
 tensors out.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ import torch.nn.functional as F
 from torch import nn
 
 CHUNK = 1024  # rows that each thread scores at a time: what is between the layers stays in the caches
+WAVE_DIRECTIONS = 16
+MAX_SCALES = 16
 _GROUP_NORM_EPS = 1e-3
 _INIT_STD = 0.01
 
@@ -36,6 +39,8 @@ class LocSensConfig:
         modality: numbers that each of the three modalities is mapped to.
         widths: of the layers after the concatenation.
         groups: of their group norm; divides every width.
+        scales: of waves over the globe that a place is described by; see `PlaceWaves`. None: by its two
+            coordinates alone, as in the thesis.
     """
 
     image: int = 300
@@ -43,14 +48,52 @@ class LocSensConfig:
     modality: int = 300
     widths: tuple[int, ...] = (2048, 2048, 2048, 1024, 512)
     groups: int = 32
+    scales: int = 0
 
     def __post_init__(self) -> None:
         if not self.widths or any(width % self.groups for width in self.widths):
             raise ValueError(f"widths must be multiples of {self.groups} groups, not {self.widths}")
+        if not 0 <= self.scales <= MAX_SCALES:
+            raise ValueError(f"scales must be 0 to {MAX_SCALES}, not {self.scales}")
 
 
 PAPER = LocSensConfig()
-COMPACT = LocSensConfig(modality=128, widths=(512, 64, 64), groups=16)
+COMPACT = LocSensConfig(modality=128, widths=(512, 64, 64), groups=16, scales=13)
+
+
+class PlaceWaves(nn.Module):
+    """Waves over the globe, by which a layer tells near places apart as well as far ones.
+
+    From two numbers in [0, 1] a layer cannot make out a city: one lies some thousandths from the next. Waves
+    of plane fronts through the globe, in evenly spread directions and of lengths that halve from scale to
+    scale (25,484 km, the first; 6.2 km, the thirteenth), say at every scale where a place is, without a seam
+    at the date line or a poles (random Fourier features, arXiv 2006.10739; for places, arXiv 2003.00824).
+
+    Args:
+        scales: number of wavelengths.
+    """
+
+    def __init__(self, scales: int) -> None:
+        super().__init__()
+        number = torch.arange(WAVE_DIRECTIONS, dtype=torch.float64)
+        height = (number + 0.5) / WAVE_DIRECTIONS  # half of the sphere: the other's waves are the same
+        turn = math.pi * (3 - math.sqrt(5)) * number
+        flat = torch.sqrt(1 - height.square())
+        directions = torch.stack([flat * torch.cos(turn), flat * torch.sin(turn), height])  # (3, directions)
+        frequencies = math.pi / 2 * 2.0 ** torch.arange(scales, dtype=torch.float64)
+        waves = (directions.unsqueeze(2) * frequencies).flatten(1)
+        self.register_buffer("waves", waves.float(), persistent=False)
+        self.outputs = 3 + 2 * waves.shape[1]
+
+    def forward(self, place: torch.Tensor) -> torch.Tensor:
+        """(N, 2) as `LocSens` takes places to (N, outputs): where it lies in the unit ball, and the waves."""
+        latitude, longitude = (place[:, 0] - 0.5) * math.pi, (place[:, 1] - 0.5) * (2 * math.pi)
+        flat = torch.cos(latitude)
+        where = torch.stack(
+            [flat * torch.cos(longitude), flat * torch.sin(longitude), torch.sin(latitude)], 1
+        )
+        phases = where @ self.waves
+        return torch.cat([where, torch.sin(phases), torch.cos(phases)], dim=1)
 
 
 @dataclass(frozen=True)
@@ -118,7 +161,8 @@ class LocSens(nn.Module):
     def __init__(self, config: LocSensConfig) -> None:
         super().__init__()
         self.config = config
-        self.place = nn.Linear(2, config.modality)
+        self.waves = PlaceWaves(config.scales) if config.scales else None
+        self.place = nn.Linear(self.waves.outputs if self.waves else 2, config.modality)
         self.image = nn.Linear(config.image, config.modality)
         self.tag = nn.Linear(config.tag, config.modality)
         widths = (3 * config.modality, *config.widths)
@@ -145,15 +189,22 @@ class LocSens(nn.Module):
         Returns:
             (N,) without bounds.
         """
-        modalities = alpha * _unit(self.place(place)), _unit(self.image(image)), _unit(self.tag(tag))
+        modalities = (
+            alpha * self._place(place),
+            _unit(self.image(image)),
+            _unit(self.tag(tag)),
+        )
         x = self.norms[0](self.layers[0](torch.cat(modalities, dim=1)))
         return self._rest(F.relu(x))
+
+    def _place(self, place: torch.Tensor) -> torch.Tensor:
+        return _unit(self.place(self.waves(place) if self.waves else place))
 
     def place_part(self, place: torch.Tensor, alpha: float = 1.0) -> torch.Tensor:
         """(N, 2) places to (N, W), what they add to the first layer; its bias is in here."""
         first = self.layers[0]
         assert isinstance(first, nn.Linear)
-        part = F.linear(_unit(self.place(place)), first.weight[:, : self.config.modality])
+        part = F.linear(self._place(place), first.weight[:, : self.config.modality])
         return alpha * part + first.bias
 
     def image_part(self, image: torch.Tensor) -> torch.Tensor:

@@ -70,8 +70,7 @@ class BatchTask(ABC):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """See `Task`."""
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        return [{"params": trained, "lr": self._rate}]
+        return [{"params": list(self.model.parameters()), "lr": self._rate}]
 
     def set_train(self, model: nn.Module) -> None:
         """See `Task`."""

@@ -14,7 +14,7 @@ what is trained is only asked again. Numbers of a simulated world say so in thei
 import argparse
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,6 @@ from training.locsens.methods import (
     tag_scores,
     train_image_model,
     train_scorer,
-    unseen_vectors,
 )
 from training.locsens.protocol import (
     THRESHOLD_NAMES,
@@ -47,7 +46,6 @@ from training.locsens.protocol import (
 from training.locsens.scorer_task import SIGMAS, ScorerData, Stage, schedule_of
 from training.locsens.tables import draw_sigma, write_tables
 
-FOLDS = 4
 DIMENSIONS = {"compact": 128, "paper": 300}
 CONFIGS = {"compact": COMPACT, "paper": PAPER}
 
@@ -59,8 +57,7 @@ def image_methods(
     """MLC, MCC and HER: as methods, their P@10 of plain retrieval, and MCC's vectors.
 
     Returns:
-        Methods by name; plain P@10 by name; "train" (see `unseen_vectors`), "test" (N, D) and "tags" (V, D)
-        of length one.
+        Methods by name; plain P@10 by name; "train", "test" (N, D) and "tags" (V, D) of length one.
     """
     methods, plain = {}, {}
     mlc = train_image_model(
@@ -73,9 +70,7 @@ def image_methods(
         "mcc", train, features["train"], out / "mcc", steps=steps, dimension=dimension, seed=seed
     )
     vectors = {
-        "train": unseen_vectors(
-            mcc, train, features["train"], out / "unseen", folds=FOLDS, steps=steps // 2, seed=seed
-        ),
+        "train": unit(image_vectors(mcc, features["train"])),
         "test": unit(image_vectors(mcc, features["test"])),
         "tags": unit(mcc.classes.weight.detach().numpy()),
     }
@@ -137,9 +132,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     )  # fmt: skip
     data = ScorerData(vectors["train"], vectors["tags"], train.tags, train.places, train.digest())
     base = CONFIGS[args.preset]
-    config = LocSensConfig(
-        vectors["train"].shape[1], vectors["tags"].shape[1], base.modality, base.widths, base.groups
-    )
+    config = replace(base, image=vectors["train"].shape[1], tag=vectors["tags"].shape[1])
     trained, schedules = scorers(
         data, config, args.out, steps=args.steps, tagging_steps=args.tagging_steps, seed=args.seed
     )

@@ -43,8 +43,6 @@ class ImageTask(BatchTask):
         tags: numbers of each image's tags; at least one each.
         vocabulary: number of tags.
         word_vectors: (vocabulary, dimension) float32 for "her".
-        classes: for "mcc" a trained head whose last layer is taken and stays as it is: what is trained then
-            gives vectors of the same space.
         digest: of the data.
         evaluate: scores of a model.
         seed: of everything random.
@@ -60,7 +58,6 @@ class ImageTask(BatchTask):
         digest: str,
         evaluate: Callable[[TagHead], dict[str, float]],
         word_vectors: np.ndarray | None = None,
-        classes: TagHead | None = None,
         seed: int = 0,
     ) -> None:
         if options.kind == "her" and word_vectors is None:
@@ -70,10 +67,7 @@ class ImageTask(BatchTask):
         model = TagHead(
             TagHeadConfig(options.kind, features.shape[1], dimension, vocabulary, options.dropout)
         )
-        if classes is not None:
-            model.classes.load_state_dict(classes.classes.state_dict())
-            model.classes.requires_grad_(False)
-        facts = {**asdict(options), "fixed_classes": classes is not None, "head": asdict(model.config)}
+        facts = {**asdict(options), "head": asdict(model.config)}
         super().__init__(model, rate=options.rate, seed=seed, options=facts, digest=digest, evaluate=evaluate)
         self._options, self._features = options, features
         self._counts = np.array([len(own) for own in tags])

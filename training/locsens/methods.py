@@ -5,7 +5,6 @@ method answers two questions: scores of all images for queries, and the ten best
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from safetensors.torch import load_file, save_file
 
 from interplay.models.locsens import LocSens, LocSensConfig
 from interplay.models.tag_head import TagHead
-from interplay.predictors.locsens.image import unit
 from interplay.predictors.locsens.scorer import TripletScorer
 from training.checkpoints import latest_checkpoint
 from training.embedding.text.glove import train_glove
@@ -46,14 +44,13 @@ def train_image_model(
     *,
     steps: int,
     dimension: int,
-    classes: TagHead | None = None,
     seed: int = 0,
 ) -> TagHead:
-    """Trains MLC, MCC or HER, or reads the trained one from the folder; see `ImageTask` for `classes`."""
+    """Trains MLC, MCC or HER, or reads the trained one from the folder."""
     words = tag_words(photos, dimension, seed) if kind == "her" else None
     task = ImageTask(
         ImageTaskOptions(kind, dimension), features, photos.tags, len(photos.vocabulary),
-        digest=photos.digest(), evaluate=lambda _: {}, word_vectors=words, classes=classes, seed=seed,
+        digest=photos.digest(), evaluate=lambda _: {}, word_vectors=words, seed=seed,
     )  # fmt: skip
     config = EngineConfig(
         out=out, steps=steps, precision="fp32", ema_decay=0.998, keep=1, seed=seed,
@@ -64,52 +61,6 @@ def train_image_model(
     if words is not None:
         save_file({"words": torch.from_numpy(words)}, out / "words.safetensors")
     return task.model.eval()
-
-
-def unseen_vectors(
-    mcc: TagHead,
-    photos: TaggedPhotos,
-    features: np.ndarray,
-    out: Path,
-    *,
-    folds: int,
-    steps: int,
-    seed: int = 0,
-) -> np.ndarray:
-    """Vectors of training photos as MCC would give them had it not seen the photos.
-
-    A model says more of the tags of photos that it was trained on than of new ones. A scorer that learns on
-    such vectors relies on what new photos do not have. So each part of the photos gets its vectors from a
-    model that was trained on the other parts, to the same last layer, and so in the same space.
-
-    Args:
-        mcc: trained on all of the photos.
-        photos: training set.
-        features: (N, F) of them.
-        out: folder of the runs.
-        folds: number of parts.
-        steps: of each model.
-        seed: of everything random.
-
-    Returns:
-        (N, D) of length one.
-    """
-    fold = np.random.default_rng((seed, 5)).integers(folds, size=len(photos.photos))
-    vectors = np.zeros((len(fold), mcc.config.dimension), np.float32)
-    for number in range(folds):
-        rows = np.flatnonzero(fold != number)
-        others = replace(
-            photos,
-            photos=[photos.photos[row] for row in rows],
-            tags=[photos.tags[row] for row in rows],
-            places=photos.places[rows],
-        )
-        model = train_image_model(
-            "mcc", others, features[rows], out / f"fold-{number}",
-            steps=steps, dimension=mcc.config.dimension, classes=mcc, seed=seed,
-        )  # fmt: skip
-        vectors[fold == number] = unit(image_vectors(model, features[fold == number]))
-    return vectors
 
 
 def train_scorer(

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from interplay.models.locsens import COMPACT, PAPER, LocSens, LocSensConfig, build_locsens
+from interplay.models.locsens import (
+    COMPACT,
+    MAX_SCALES,
+    PAPER,
+    LocSens,
+    LocSensConfig,
+    PlaceWaves,
+    build_locsens,
+)
 
 SMALL = LocSensConfig(image=12, tag=10, modality=8, widths=(64, 32), groups=4)
 
@@ -53,6 +61,42 @@ def test_the_parts_give_the_same_scores(config: LocSensConfig, ready: bool) -> N
     assert plain.std() > 0.01
     torch.testing.assert_close(images, plain, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(tags, plain_tags, atol=1e-4, rtol=1e-4)
+
+
+def at(*degrees: tuple[float, float]) -> torch.Tensor:
+    """(N, 2) as the network takes places, of latitudes and longitudes."""
+    return (torch.tensor(degrees, dtype=torch.float64) / torch.tensor([180.0, 360.0]) + 0.5).float()
+
+
+def test_waves_have_no_seam() -> None:
+    """The date line and a pole's longitudes are one place; its waves may not know in which form it came."""
+    waves = PlaceWaves(13)
+    for one, other in (
+        ((12.5, 180.0), (12.5, -180.0)),
+        ((90.0, 10.0), (90.0, -130.0)),
+        ((-90.0, 1.0), (-90.0, 77.0)),
+    ):
+        torch.testing.assert_close(waves(at(one)), waves(at(other)), atol=2e-3, rtol=0)
+
+
+def test_waves_tell_near_places_apart_and_know_far_ones() -> None:
+    waves = PlaceWaves(13)
+    here, next_door, town, country, beyond = waves(
+        at((41.38, 2.17), (41.381, 2.171), (41.40, 2.20), (43.0, -2.0), (-33.9, 151.2))
+    )
+    assert waves.outputs == len(here) == 3 + 2 * 13 * 16
+    distances = [float((here - other).norm()) for other in (next_door, town, country, beyond)]
+    assert distances == sorted(distances) and distances[0] > 0.3 and distances[2] > 1.1 * distances[1]
+    torch.testing.assert_close(here[:3].norm(), torch.tensor(1.0))
+    # The shortest wave is 6.2 km long: four radii, halved twelve times.
+    assert 2 * torch.pi * 6371.0 / float(waves.waves.norm(dim=0).max()) == pytest.approx(6.22, abs=0.01)
+
+
+def test_scales_have_a_limit() -> None:
+    with pytest.raises(ValueError, match=f"scales must be 0 to {MAX_SCALES}, not 17"):
+        LocSensConfig(scales=17)
+    with pytest.raises(ValueError, match="not -1"):
+        build_locsens({"scales": -1})
 
 
 def test_a_silenced_place_says_nothing() -> None:
