@@ -24,6 +24,8 @@ from training.locsens.scorer_task import ScorerData, ScorerOptions, ScorerTask, 
 
 # Tagging learns nothing at the rate that suits retrieval (a world's val photos).
 RATES = {"retrieval": 3e-3, "tagging": 1e-3}
+# Without it a scorer for tagging learns the photos' vectors by heart; one for retrieval gets worse with it.
+IMAGE_NOISE = {"retrieval": 0.0, "tagging": 0.5}
 FURTHER = 1 / 3  # of the rate, for what goes on from a trained network; the thesis's was lowered, too
 
 
@@ -85,7 +87,7 @@ def train_scorer(
         seed: of everything random.
     """
     rate = RATES[task] if start is None else FURTHER * RATES[task]
-    options = ScorerOptions(task, tuple(schedule), rate=rate)
+    options = ScorerOptions(task, tuple(schedule), rate=rate, image_noise=IMAGE_NOISE[task])
     trainer = ScorerTask(options, config, data, lambda _: {}, seed)
     if start is not None:
         checkpoint = latest_checkpoint(start)

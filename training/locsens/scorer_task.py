@@ -95,6 +95,8 @@ class ScorerOptions:
         negatives: of each.
         margin: by which the positive should win.
         rate: learning rate.
+        image_noise: length of the normal noise on image vectors, whose own length is one: a scorer can learn
+            vectors by heart, but not with it.
     """
 
     task: str
@@ -103,6 +105,7 @@ class ScorerOptions:
     negatives: int = 6
     margin: float = 0.1
     rate: float = 1e-3
+    image_noise: float = 0.0
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -221,6 +224,9 @@ class ScorerTask(BatchTask):
             torch.from_numpy(vectors[numbers.flatten().cpu().numpy()]).to(device)
             for vectors, numbers in ((self._data.images, given["image"]), (self._data.tags, given["tag"]))
         )
+        if self._options.image_noise:
+            noise = torch.randn_like(images) * (self._options.image_noise / images.shape[1] ** 0.5)
+            images = F.normalize(images + noise, dim=1)
         alpha = given["alpha"].expand(groups, size).reshape(-1, 1)
         scores = model(images, tags, given["place"].flatten(0, 1), alpha).view(groups, size)
         short = F.relu(self._options.margin - scores[:, :1] + scores[:, 1:])
