@@ -5,8 +5,8 @@
     compact   EfficientNet-Lite0, and a small head on its 1,280 pooled features; training the head alone
               leaves the backbone as ImageNet left it
 
-Used by `interplay.predictors.embedding` and `training.embedding`. Pure modules: frozen
-configuration in, tensors out.
+Used by `interplay.predictors.embedding` and `training.embedding`; LocSens takes backbones from here, too:
+its `paper` preset ResNet-50 (thesis 5.3.1). Pure modules: frozen configuration in, tensors out.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ LITE0_FEATURES = 1280
 LITE0_MAP_STAGES = 5  # stages before the maps that training computes once
 LITE0_MAP_CHANNELS = 112
 GOOGLENET_FEATURES = 1024
+RESNET50_FEATURES = 2048
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,31 @@ class GoogLeNetFeatures(nn.Module):
         return y
 
 
-BACKBONES = {"efficientnet_lite0": Lite0Features, "googlenet": GoogLeNetFeatures}
+class ResNet50Features(nn.Module):
+    """torchvision's ResNet-50 without its classifier: 2,048 pooled features.
+
+    Args:
+        weights: torchvision's name of published weights ("IMAGENET1K_V1": needs a download), or None.
+    """
+
+    def __init__(self, weights: str | None = None) -> None:
+        super().__init__()
+        from torchvision.models import resnet50
+
+        self.trunk = resnet50(weights=weights)
+        self.trunk.fc = nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) normalised RGB to (N, 2048)."""
+        y: torch.Tensor = self.trunk(x)
+        return y
+
+
+BACKBONES: dict[str, type[nn.Module]] = {
+    "efficientnet_lite0": Lite0Features,
+    "googlenet": GoogLeNetFeatures,
+    "resnet50": ResNet50Features,
+}
 
 
 class ImageEmbedding(nn.Module):

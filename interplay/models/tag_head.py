@@ -1,4 +1,5 @@
-"""Images to tags, without places: the three ways of thesis 5.3.1, on features of a backbone.
+"""Images to tags, without places: the three ways of thesis 5.3.1, on features of a backbone
+(`interplay.models.image_embedding`).
 
     mlc   one yes or no for each tag
     mcc   one of all tags, through a layer of `dimension` numbers without an activation: that layer is the
@@ -72,12 +73,13 @@ class TagHead(nn.Module):
 
 
 def build_tag_head(config: dict[str, Any]) -> TagHead:
-    """The head of a manifest's configuration, whose keys are `TagHeadConfig`'s.
+    """The head of a manifest's configuration, whose keys but "backbone" are `TagHeadConfig`'s.
 
     Raises:
         ValueError: an unknown key or value.
     """
+    fields = {key: value for key, value in config.items() if key != "backbone"}
     try:
-        return TagHead(TagHeadConfig(**config))
+        return TagHead(TagHeadConfig(**fields))
     except TypeError as error:
         raise ValueError(f"not the configuration of a tag head: {error}") from error

@@ -20,13 +20,29 @@ class PictureInput:
         preprocessing: Of the manifest.
         device: ``cpu`` or ``cuda:N``.
         dtype: Number type of inference.
+        short_side: If given, images are seen as if brought to this shorter side, and the square in the
+            middle is taken; the whole image is squeezed to a square if None.
 
     Attributes:
         side: Of the input, in pixels.
+
+    Raises:
+        ValueError: The square is larger than the image would be.
     """
 
-    def __init__(self, side: int, preprocessing: Preprocessing, *, device: str, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        side: int,
+        preprocessing: Preprocessing,
+        *,
+        device: str,
+        dtype: torch.dtype,
+        short_side: int | None = None,
+    ) -> None:
+        if short_side is not None and short_side < side:
+            raise ValueError(f"short_side must be {side} (the input's side) or more, not {short_side}")
         self.side = side
+        self._share = None if short_side is None else side / short_side
         self._device, self._dtype = device, dtype
         std = np.array(preprocessing.std, dtype=np.float32)
         shift = np.array(preprocessing.mean, dtype=np.float32) / std
@@ -34,13 +50,32 @@ class PictureInput:
         self._shift = torch.from_numpy(shift.astype(np.float32)).to(device).view(1, 3, 1, 1)
 
     def tensor(self, images: Sequence[Image]) -> torch.Tensor:
-        """Images, (H, W, 3) uint8 each, to (N, 3, side, side); the aspect is ignored, as the thesis does."""
+        """Images, (H, W, 3) uint8 each, to (N, 3, side, side).
+
+        Without ``short_side`` the aspect is ignored, as thesis 4.3 does.
+        """
+        if self._share is not None:
+            images = [square(image, self._share) for image in images]
         return self.normalise(torch.from_numpy(np.stack([fit(image, self.side) for image in images])))
 
     def normalise(self, pictures: torch.Tensor) -> torch.Tensor:
         """(N, side, side, 3) RGB in [0, 255] to (N, 3, side, side) as the backbone wants it, there."""
         x = pictures.to(self._device).permute(0, 3, 1, 2)
         return (x * self._scale - self._shift).to(self._dtype)
+
+
+def square(image: Image, share: float, place: tuple[float, float] = (0.5, 0.5)) -> Image:
+    """A square part of an image, before it is resized: a long image costs no more than a square one.
+
+    Args:
+        image: (H, W, 3).
+        share: The square's side by the image's shorter side, above 0 and at most 1.
+        place: Where it is, down and right: 0 = at the start, 1 = at the end, 0.5 = in the middle.
+    """
+    height, width = image.shape[:2]
+    side = max(1, round(min(height, width) * share))
+    top, left = round(place[0] * (height - side)), round(place[1] * (width - side))
+    return image[top : top + side, left : left + side]
 
 
 def fit(image: Image, side: int) -> Image:

@@ -10,19 +10,21 @@ from time import perf_counter
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from interplay.errors import InternalError
 from interplay.models.efficientnet_lite import fold_batch_norm
-from interplay.models.image_embedding import Lite0Features
+from interplay.models.image_embedding import Lite0Features, build_backbone
 from interplay.models.tag_head import TagHead, build_tag_head
 from interplay.predictors.batch import BatchOutput
 from interplay.predictors.device import choose_device, choose_dtype
 from interplay.predictors.pictures import PictureInput
-from interplay.store import Manifest, resolve
+from interplay.store import Manifest, StoredModel, resolve
 from interplay.types import Image
 
 MODEL = "locsens-image"
+BACKBONE_PREFIX = "backbone."  # of a backbone's weights among those of a head that was trained with it
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class ImageTagger:
     Args:
         backbone: Network that gives features; in evaluation mode.
         head: MCC on these features.
-        manifest: The head's; ``labels`` is the vocabulary, ``details["side"]`` of the input in pixels.
+        manifest: The head's; ``labels`` is the vocabulary, ``details["side"]`` of the input in pixels,
+            ``details["short_side"]``, if there, see ``PictureInput``.
         device: ``cpu`` or ``cuda:N``.
         dtype: Number type of the backbone.
 
@@ -67,8 +70,9 @@ class ImageTagger:
         self._backbone = backbone.to(memory_format=torch.channels_last)
         self._head = head.eval().requires_grad_(False).to(device)
         self._input = PictureInput(
-            int(manifest.details["side"]), manifest.preprocessing, device=device, dtype=torch_dtype
-        )
+            int(manifest.details["side"]), manifest.preprocessing, device=device, dtype=torch_dtype,
+            short_side=manifest.details.get("short_side"),
+        )  # fmt: skip
         self.tag_vectors = unit(head.classes.weight.cpu().numpy())
 
     @classmethod
@@ -81,7 +85,7 @@ class ImageTagger:
         threads: int | None = None,
         dtype: str | None = None,
     ) -> ImageTagger:
-        """The published model with the backbone that its manifest names.
+        """The published model, with the backbone that its manifest names, if it names one.
 
         Args:
             store: Root of the model store.
@@ -96,17 +100,17 @@ class ImageTagger:
         if threads is not None:
             torch.set_num_threads(threads)
         stored = resolve(store, MODEL, version)
-        details = stored.manifest.details
-        shared = resolve(store, details["backbone"])
-        if shared.manifest.weights_sha256 != details["backbone_sha256"]:
-            raise InternalError(
-                f"{stored.directory} was trained on the backbone {details['backbone_sha256']}, not on "
-                f"{shared.manifest.weights_sha256}"
-            )
+        shared = _shared_backbone(store, stored)
         try:
-            head, backbone = build_tag_head(stored.manifest.config), Lite0Features()
-            for network, file in ((head, stored.weights), (backbone, shared.weights)):
-                network.load_state_dict({key: value.float() for key, value in load_file(file).items()})
+            head = build_tag_head(stored.manifest.config)
+            own, other = _parted({key: value.float() for key, value in load_file(stored.weights).items()})
+            head.load_state_dict(own)
+            if shared is None:
+                backbone = build_backbone(stored.manifest.config)
+            else:
+                backbone = Lite0Features()
+                other = {key: value.float() for key, value in load_file(shared.weights).items()}
+            backbone.load_state_dict(other)
         except (ValueError, RuntimeError) as error:
             raise InternalError(f"{stored.directory} does not hold a tag head: {error}") from error
         fold_batch_norm(backbone)
@@ -116,8 +120,8 @@ class ImageTagger:
     @staticmethod
     def open_tag_vectors(store: Path, version: int | None = None) -> NDArray[np.float32]:
         """``tag_vectors`` of the published model, without loading the rest of it."""
-        weights = load_file(resolve(store, MODEL, version).weights)
-        return unit(weights["classes.weight"].float().numpy())
+        with safe_open(resolve(store, MODEL, version).weights, framework="pt") as weights:
+            return unit(weights.get_tensor("classes.weight").float().numpy())
 
     def predict(self, images: Sequence[Image]) -> list[TaggedImage]:
         """What decoded images say; what evaluation calls."""
@@ -152,6 +156,27 @@ class ImageTagger:
         picture = np.full((self._input.side, self._input.side, 3), 128, dtype=np.uint8)
         for size in (1, 8):
             self.predict_batch([picture] * size)
+
+
+def _shared_backbone(store: Path, stored: StoredModel) -> StoredModel | None:
+    """The backbone that a head's manifest names, or None where the head's weights have their own."""
+    details = stored.manifest.details
+    if "backbone" not in details:
+        return None
+    shared = resolve(store, details["backbone"])
+    if shared.manifest.weights_sha256 != details["backbone_sha256"]:
+        raise InternalError(
+            f"{stored.directory} was trained on the backbone {details['backbone_sha256']}, not on "
+            f"{shared.manifest.weights_sha256}"
+        )
+    return shared
+
+
+def _parted(weights: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Weights of the head, and those of the backbone without their prefix."""
+    inside = [key for key in weights if key.startswith(BACKBONE_PREFIX)]
+    backbone = {key.removeprefix(BACKBONE_PREFIX): weights.pop(key) for key in inside}
+    return weights, backbone
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
