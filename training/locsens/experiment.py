@@ -26,11 +26,12 @@ from interplay.predictors.locsens.image import unit
 from interplay.predictors.locsens.scorer import TripletScorer
 from training.embedding.scores import group_bootstrap
 from training.locsens.data import TaggedPhotos, load_photos
-from training.locsens.features import load_features
+from training.locsens.features import load_features, network_of
 from training.locsens.methods import (
     ByScorer,
     ByTag,
     image_vectors,
+    read_words,
     tag_scores,
     train_image_model,
     train_scorer,
@@ -55,9 +56,11 @@ SCALES = {"retrieval": 9, "tagging": 13}
 
 def image_methods(
     train: TaggedPhotos, test: TaggedPhotos, features: dict[str, np.ndarray], out: Path, *,
-    dimension: int, steps: int, seed: int,
+    dimension: int, steps: int, seed: int, words: np.ndarray | None = None,
 ) -> tuple[dict[str, ByTag], dict[str, float], dict[str, np.ndarray]]:  # fmt: skip
     """MLC, MCC and HER: as methods, their P@10 of plain retrieval, and MCC's vectors.
+
+    Features may be of any width; for `dimension` and `words` see `train_image_model`.
 
     Returns:
         Methods by name; plain P@10 by name; "train", "test" (N, D) and "tags" (V, D) of length one.
@@ -81,7 +84,7 @@ def image_methods(
     methods["MCC, softmax"] = ByTag(tag_scores(mcc, features["test"]))
     plain["MCC"] = float(tag_precision(test.protocol, vectors["test"], vectors["tags"]).mean())
     her = train_image_model(
-        "her", train, features["train"], out / "her", steps=steps, dimension=dimension, seed=seed
+        "her", train, features["train"], out / "her", steps=steps, dimension=dimension, words=words, seed=seed
     )
     words = unit(load_file(out / "her" / "words.safetensors")["words"])
     images = unit(image_vectors(her, features["test"]))
@@ -133,6 +136,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     known, plain, vectors = image_methods(
         train, test, features, args.out / "images",
         dimension=DIMENSIONS[args.preset], steps=args.image_steps, seed=args.seed,
+        words=read_words(args.words, train.vocabulary) if args.words else None,
     )  # fmt: skip
     data = ScorerData(vectors["train"], vectors["tags"], train.tags, train.places, train.digest())
     base = CONFIGS[args.preset]
@@ -145,6 +149,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     results: dict[str, Any] = {
         "simulated": json.loads((args.world / "world.json").read_text())["simulated"],
         "preset": args.preset, "seed": args.seed, "part": args.part, "photos": len(test.photos),
+        "features_of": network_of(args.features),
         "queries": len(queries), "schedules": schedules, "thresholds": list(THRESHOLD_NAMES),
         "plain_p10": plain, "retrieval": {}, "tagging": {},
     }  # fmt: skip
@@ -201,8 +206,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--world", type=Path, required=True, help="folder of training.locsens.world")
-    parser.add_argument("--features", type=Path, required=True, help="folder of training.locsens.features")
+    parser.add_argument(
+        "--features", type=Path, required=True, help="folder of training.locsens.features, or .paper"
+    )
     parser.add_argument("--preset", choices=tuple(CONFIGS), default="compact")
+    parser.add_argument("--words", type=Path, help="vectors for HER, in GloVe's format; default: by tags")
     parser.add_argument(
         "--part", choices=("val", "test"), default="test", help="what is asked; default: test"
     )

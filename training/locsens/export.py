@@ -1,10 +1,12 @@
 """Publishes what training.locsens.experiment has trained: the image model and both scorers.
 
     python -m training.locsens.experiment --world WORLD --features FEATURES --out OUT
-    python -m training.locsens.export --world WORLD --experiment OUT --version 1
+    python -m training.locsens.export --world WORLD --experiment OUT --version 1 [--paper RUN]
 
 `locsens-image` is MCC on the shared backbone, whose vocabulary is the world's; `locsens-retrieval` and
-`locsens-tagging` name it. The metrics in the manifests are the experiment's, on the world's test photos.
+`locsens-tagging` name it. With --paper it is one network: MCC and the ResNet-50 of that run of
+`training.locsens.paper`, whose features the experiment was made on. The metrics in the manifests are the
+experiment's, on the world's test photos.
 """
 
 import argparse
@@ -23,6 +25,7 @@ from training.locsens.data import TaggedPhotos, load_photos
 from training.locsens.experiment import run_folder
 from training.locsens.features import BACKBONE
 from training.locsens.near import near_tags
+from training.locsens.paper import read_run
 
 RETRIEVAL, TAGGING = "sampling 0.05", "raw"  # by val photos
 LICENSE = "Research use: photos keep Flickr's terms"
@@ -37,6 +40,7 @@ DATA = [
         "simulated": True,
     },
 ]
+IMAGENET = [{"name": "ImageNet", "license": "research", "use": "weights that training started from"}]
 
 
 def trained(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -53,37 +57,77 @@ def trained(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return load_file(checkpoint / "ema.safetensors"), json.loads((folder / "run.json").read_text())
 
 
+def export_image(
+    store: Path,
+    out: Path,
+    photos: TaggedPhotos,
+    results: dict[str, Any],
+    *,
+    version: int,
+    paper: Path | None = None,
+) -> StoredModel:
+    """Publishes the image model; see `export`."""
+    weights, run = trained(out / "images" / "mcc")
+    config: dict[str, Any] = run["task"]["head"]
+    details: dict[str, Any] = {"photos": photos.counts().tolist()}
+    of = results.get("features_of")
+    if paper is None:
+        if of is not None:
+            raise ValueError(f"{out} was made on features of the network {of}: name its run (--paper)")
+        backbone = resolve(store, BACKBONE).manifest
+        details |= {
+            "side": backbone.details["side"],
+            "backbone": backbone.name,
+            "backbone_sha256": backbone.weights_sha256,
+        }
+    else:
+        network, facts = read_run(paper)
+        if of != facts["weights_sha256"]:
+            raise ValueError(
+                f"{out} was made on features of {of or 'the shared backbone'}, and {paper} has the network "
+                f"{facts['weights_sha256']}"
+            )
+        state = network.backbone.state_dict()
+        weights |= {f"{image.BACKBONE_PREFIX}{key}": value for key, value in state.items()}
+        config = {"backbone": facts["task"]["backbone"], **config}
+        details |= {"side": facts["task"]["side"], "short_side": facts["task"]["short_side"]}
+        kept = ("task", "step", "seed", "data_digest", "torch", "commit", "weights_sha256")
+        run["backbone"] = {key: facts[key] for key in kept}
+    return _publish(
+        store, weights, run, name=image.MODEL, architecture="tag_head", version=version, config=config,
+        description="Images to vectors and tags without places: MCC (thesis 5.3.1)",
+        labels=tuple(photos.vocabulary), details=details,
+        metrics={
+            "plain_p10": results["plain_p10"]["MCC"], "retrieval": results["retrieval"]["MCC"],
+            "tagging": results["tagging"]["MCC"],
+        },
+    )  # fmt: skip
+
+
 def export(
-    store: Path, out: Path, photos: TaggedPhotos, results: dict[str, Any], *, version: int
+    store: Path,
+    out: Path,
+    photos: TaggedPhotos,
+    results: dict[str, Any],
+    *,
+    version: int,
+    paper: Path | None = None,
 ) -> list[StoredModel]:
     """Publishes the three models.
 
     Args:
-        store: root of the model store; has the backbone.
+        store: root of the model store; has the backbone, unless `paper` is given.
         out: folder of the experiment.
         photos: that it was trained on.
         results: its `results.json`.
         version: positive.
+        paper: run of `training.locsens.paper` that made the features.
+
+    Raises:
+        FileNotFoundError: a run has no checkpoint.
+        ValueError: the features were not made by that network.
     """
-    backbone = resolve(store, BACKBONE).manifest
-    weights, run = trained(out / "images" / "mcc")
-    counts = photos.counts()
-    published = [
-        _publish(
-            store, weights, run, name=image.MODEL, architecture="tag_head", version=version,
-            config=run["task"]["head"],
-            description="Images to vectors and tags without places: MCC (thesis 5.3.1)",
-            labels=tuple(photos.vocabulary),
-            details={
-                "side": backbone.details["side"], "backbone": backbone.name,
-                "backbone_sha256": backbone.weights_sha256, "photos": counts.tolist(),
-            },
-            metrics={
-                "plain_p10": results["plain_p10"]["MCC"], "retrieval": results["retrieval"]["MCC"],
-                "tagging": results["tagging"]["MCC"],
-            },
-        )
-    ]  # fmt: skip
+    published = [export_image(store, out, photos, results, version=version, paper=paper)]
     of_image = {"image": image.MODEL, "image_sha256": published[0].manifest.weights_sha256}
     near = {key: torch.from_numpy(value) for key, value in near_tags(photos).items()}
     for task, name, model, described, further in (
@@ -110,14 +154,17 @@ def _publish(
     further: dict[str, torch.Tensor] | None = None,
     **facts: Any,
 ) -> StoredModel:
-    halves = {key: value.half().contiguous() for key, value in weights.items()}
+    halves = {
+        key: (value.half() if value.is_floating_point() else value).contiguous()
+        for key, value in weights.items()
+    }
     manifest = Manifest(
         capability="locsens",
         license=LICENSE,
         parameters=sum(value.numel() for value in weights.values()),
         training={"recipe": "docs/locsens.md"}
-        | {key: run[key] for key in ("task", "seed", "data_digest", "torch")},
-        data=DATA,
+        | {key: run[key] for key in ("task", "seed", "data_digest", "torch", "backbone") if key in run},
+        data=DATA + (IMAGENET if run.get("backbone", {}).get("task", {}).get("weights") else []),
         parent_commit=run["commit"],
         **facts,
     )
@@ -135,11 +182,14 @@ def main() -> None:
     parser.add_argument("--world", type=Path, required=True, help="that the experiment was made on")
     parser.add_argument("--experiment", type=Path, required=True, help="its folder")
     parser.add_argument("--version", type=int, required=True)
+    parser.add_argument("--paper", type=Path, help="run of training.locsens.paper that made the features")
     parser.add_argument("--store", type=Path, default=Path("model_store"), help="default: model_store")
     args = parser.parse_args()
     results = json.loads((args.experiment / "results.json").read_text())
     photos = load_photos(args.world, "train")
-    for stored in export(args.store, args.experiment, photos, results, version=args.version):
+    for stored in export(
+        args.store, args.experiment, photos, results, version=args.version, paper=args.paper
+    ):
         size = stored.manifest.weights_bytes / 1e6
         print(f"{stored.manifest.name} {stored.manifest.version}: {size:.2f} MB, {stored.manifest.digest}")
 

@@ -3,10 +3,11 @@
     python -m training.locsens.features --world WORLD --part train --out FEATURES
 
 FEATURES/train.npy is (N, 1, F) float16, in the order of `training.locsens.data.load_photos`. Called again, it
-goes on where it was.
+goes on where it was. `training.locsens.paper` writes the same files for its own networks.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from training.locsens.data import PARTS, TaggedPhotos, load_photos
 from training.locsens.world import photo_file
 
 BACKBONE = "backbone-lite0"
+NETWORK_FILE = "network.json"
 
 
 def load_backbone(store: Path) -> Lite0Features:
@@ -46,6 +48,17 @@ def load_features(folder: Path, part: str, photos: TaggedPhotos) -> np.ndarray:
     return features
 
 
+def network_of(folder: Path) -> str | None:
+    """Digest of the weights of the trained network that made features; None: the shared backbone did."""
+    file = folder / NETWORK_FILE
+    return str(json.loads(file.read_text())["weights_sha256"]) if file.is_file() else None
+
+
+def photo_items(photos: TaggedPhotos) -> list[CaptionedImage]:
+    """The files of photos, in their order."""
+    return [CaptionedImage(photo.id, photo_file(photo.url), photo.tags) for photo in photos.photos]
+
+
 def main() -> None:
     """Command line; see the module docstring."""
     parser = argparse.ArgumentParser(
@@ -56,8 +69,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, default=Path("model_store"), help="default: model_store")
     parser.add_argument("--out", type=Path, required=True, help="folder of the features")
     args = parser.parse_args()
-    photos = load_photos(args.world, args.part).photos
-    items = [CaptionedImage(photo.id, photo_file(photo.url), photo.tags) for photo in photos]
+    items = photo_items(load_photos(args.world, args.part))
     features = compute_features(items, load_backbone(args.store), args.out / f"{args.part}.npy")
     print(f"{args.out / args.part}.npy: {features.shape}")
 

@@ -96,15 +96,27 @@ class ImageTask(BatchTask):
         self, model: nn.Module, batch: dict[str, torch.Tensor]
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """See `Task`."""
-        given = whole(batch)
-        answers, target = model(given["features"]), given["target"]
-        if self._options.kind == "mcc":
-            value = F.cross_entropy(answers, target)
-        elif self._options.kind == "mlc":
-            weight = torch.tensor(self._options.positive_weight, device=answers.device)
-            value = F.binary_cross_entropy_with_logits(
-                answers, target, pos_weight=weight, reduction="none"
-            ).sum(1).mean()  # fmt: skip
-        else:
-            value = 1 - F.cosine_similarity(answers, target).mean()
-        return value, {self._options.kind: value.detach()}
+        given, options = whole(batch), self._options
+        value = tag_loss(options.kind, model(given["features"]), given["target"], options.positive_weight)
+        return value, {options.kind: value.detach()}
+
+
+def tag_loss(
+    kind: str, answers: torch.Tensor, target: torch.Tensor, positive_weight: float = 1.0
+) -> torch.Tensor:
+    """Loss of an image model, averaged over images.
+
+    Args:
+        kind: "mlc" (binary cross entropy, summed over tags), "mcc" (cross entropy) or "her" (1 - cosine).
+        answers: (N, tags), for "her" (N, dimension); of a `TagHead`.
+        target: (N, tags) of 0 and 1; for "mcc" (N,) numbers of tags; for "her" (N, dimension).
+        positive_weight: of MLC's positives.
+    """
+    if kind == "mcc":
+        return F.cross_entropy(answers, target)
+    if kind == "mlc":
+        weight = torch.tensor(positive_weight, device=answers.device)
+        return F.binary_cross_entropy_with_logits(
+            answers, target, pos_weight=weight, reduction="none"
+        ).sum(1).mean()  # fmt: skip
+    return 1 - F.cosine_similarity(answers, target).mean()

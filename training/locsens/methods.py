@@ -38,6 +38,41 @@ def tag_words(photos: TaggedPhotos, dimension: int, seed: int = 0) -> np.ndarray
     return train_glove(documents, len(photos.vocabulary), dimension=dimension, seed=seed)
 
 
+def read_words(file: Path, vocabulary: Sequence[str]) -> np.ndarray:
+    """Published vectors of tags.
+
+    Args:
+        file: text in GloVe's format: a word and its numbers a line, spaces between.
+        vocabulary: tags.
+
+    Returns:
+        (V, dimension) float32; zeros for tags that the file has not, which then tell HER nothing.
+
+    Raises:
+        ValueError: a line has no such form, or the file has none of the tags.
+    """
+    number = {tag: index for index, tag in enumerate(vocabulary)}
+    words: np.ndarray | None = None
+    found = 0
+    with file.open(encoding="utf-8") as lines:
+        for place, line in enumerate(lines, 1):
+            word, *values = line.rstrip("\n").split(" ")
+            if words is None:
+                words = np.zeros((len(vocabulary), len(values)), np.float32)
+            if word not in number:  # nor need it be of the form: published files have words of several parts
+                continue
+            try:
+                words[number[word]] = np.array(values, np.float32)
+            except ValueError as error:
+                raise ValueError(
+                    f"{file}, line {place}: not {word!r} and {words.shape[1]} numbers"
+                ) from error
+            found += 1
+    if words is None or not found:
+        raise ValueError(f"{file} has none of the {len(vocabulary):,} tags")
+    return words
+
+
 def train_image_model(
     kind: str,
     photos: TaggedPhotos,
@@ -46,10 +81,25 @@ def train_image_model(
     *,
     steps: int,
     dimension: int,
+    words: np.ndarray | None = None,
     seed: int = 0,
 ) -> TagHead:
-    """Trains MLC, MCC or HER, or reads the trained one from the folder."""
-    words = tag_words(photos, dimension, seed) if kind == "her" else None
+    """Trains MLC, MCC or HER, or reads the trained one from the folder.
+
+    Args:
+        kind: one of `interplay.models.tag_head.KINDS`.
+        photos: to learn from.
+        features: (N, F) of them; F is the backbone's.
+        out: folder of the run.
+        steps: of 256 photos.
+        dimension: of image vectors.
+        words: (V, D) vectors of tags for HER, which decide its dimension; `tag_words` by default.
+        seed: of everything random.
+    """
+    if kind != "her":
+        words = None
+    elif words is None:
+        words = tag_words(photos, dimension, seed)
     task = ImageTask(
         ImageTaskOptions(kind, dimension), features, photos.tags, len(photos.vocabulary),
         digest=photos.digest(), evaluate=lambda _: {}, word_vectors=words, seed=seed,
