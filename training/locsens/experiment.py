@@ -49,8 +49,8 @@ from training.locsens.tables import draw_sigma, write_tables
 
 DIMENSIONS = {"compact": 128, "paper": 300}
 CONFIGS = {"compact": COMPACT, "paper": PAPER}
-# Of the compact preset. A tag can be one of a town; what a photo looks like is not told by the town alone, and
-# with shorter waves a scorer learns training photos by heart (a world's val photos).
+# Of the compact preset. A tag can be one of a town. What photos look like is not a town's own: with shorter
+# waves a scorer for retrieval learns training photos by heart (a world's val photos).
 SCALES = {"retrieval": 9, "tagging": 13}
 
 
