@@ -27,7 +27,7 @@ from training.locsens.features import BACKBONE
 from training.locsens.near import near_tags
 from training.locsens.paper import read_run
 
-RETRIEVAL, TAGGING = "sampling 0.05", "raw"  # by val photos
+RETRIEVAL, TAGGING = "sampling 0.01", "raw"  # by val photos
 LICENSE = "Research use: photos keep Flickr's terms"
 DATA = [
     {
