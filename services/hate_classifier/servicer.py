@@ -98,9 +98,7 @@ class HateClassifierServicer(pb_grpc.HateClassifierServiceServicer):
             fault = InternalError("the server failed on this post")
             return pb.PostResult(error=item_error(fault)), StageTimings()
 
-    async def _answer(
-        self, post: pb.Post, threshold: float, context: grpc.aio.ServicerContext
-    ) -> _Judged:
+    async def _answer(self, post: pb.Post, threshold: float, context: grpc.aio.ServicerContext) -> _Judged:
         content = post.image.content if post.HasField("image") else None
         with self._requests.admit(content, context) as work:
             image = await work.decode() if content is not None else None

@@ -142,7 +142,17 @@ def test_a_threshold_out_of_range_is_refused(classify: Any, threshold: float) ->
 
 @pytest.mark.parametrize(
     "text",
-    ["😀🔥🤬", "שלום עולם", "مرحبا بالعالم", "你好,世界", "zzqx vrrp", "a" * 10_000, "😀" * 10_000, "\0", "a\nb"],
+    [
+        "😀🔥🤬",
+        "שלום עולם",
+        "مرحبا بالعالم",
+        "你好,世界",
+        "zzqx vrrp",
+        "a" * 10_000,
+        "😀" * 10_000,
+        "\0",
+        "a\nb",
+    ],
 )
 def test_any_text_is_judged(classify: Any, server: FakeHate, text: str) -> None:
     answer = classify(pb.Post(text=text, words=True)).results[0].answer
@@ -275,7 +285,9 @@ def test_a_full_server_refuses_one_post_and_makes_many_wait(
     while time.monotonic() < deadline:
         try:
             with pytest.raises(errors.Overloaded, match="limit of 70 requests"):
-                client.call(client.stub.Classify, pb.ClassifyRequest(posts=[pb.Post(text="x")]), timeout_s=0.5)
+                client.call(
+                    client.stub.Classify, pb.ClassifyRequest(posts=[pb.Post(text="x")]), timeout_s=0.5
+                )
             break
         except errors.DeadlineExceeded:
             continue
