@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import Request
 
 from gateway.deps import AppState
 from gateway.upstream import call_server
-from interplay.errors import InterplayError
+from interplay.errors import InterplayError, error_from_reason
 from interplay.rpc.hate_classifier.v1 import hate_classifier_pb2 as pb
 from interplay.rpc.status import error_from_item
 
 CAPABILITY = "hate_classifier"
 MAX_POSTS, MAX_CHARACTERS = 64, 10_000
-INPUT_NAMES = {pb.INPUT_TEXT: "text", pb.INPUT_IMAGE_TEXT: "image_text", pb.INPUT_IMAGE: "image"}
+InputName = Literal["text", "image_text", "image"]
+INPUT_NAMES: dict[pb.Input, InputName] = {
+    pb.INPUT_TEXT: "text",
+    pb.INPUT_IMAGE_TEXT: "image_text",
+    pb.INPUT_IMAGE: "image",
+}
 
 Judged = list[pb.PostAnswer | InterplayError]
 
@@ -66,7 +71,9 @@ def raise_first_error(judged: Judged, names: Sequence[str]) -> list[pb.PostAnswe
     for name, outcome in zip(names, judged, strict=True):
         if isinstance(outcome, InterplayError):
             message = f"{name}: {outcome.message}" if name else outcome.message
-            raise type(outcome)(message, field=name or outcome.field, retry_after_s=outcome.retry_after_s)
+            raise error_from_reason(
+                outcome.row.reason, message, field=name or outcome.field, retry_after_s=outcome.retry_after_s
+            )
         answers.append(outcome)
     return answers
 

@@ -86,7 +86,8 @@ def answer_of(item: PostItem) -> PostAnswer:
     if item.image is not None:
         effects["image"] = _RED * float(item.image[..., 0].mean()) / 255
         if item.region:
-            halves = np.array_split(item.image[..., 0].astype(np.float32) / 255, 2, axis=1)
+            redness = np.repeat(item.image[..., 0].astype(np.float32) / 255, 2, axis=1)
+            halves = np.array_split(redness, 2, axis=1)  # of a picture one pixel wide, too
             region = np.array([[half.mean() - 0.5 for half in halves]] * 3, np.float32)
     probability = BASELINE + sum(effects.values())
     return PostAnswer(

@@ -69,7 +69,7 @@ async def analyze_comment(request: Request, state: StateDep, timeout_s: Deadline
     )
 
 
-@router.get(DISCOVERY, **json_operation(None, InvalidParameter, NotFound))
+@router.get(DISCOVERY, include_in_schema=False)
 async def discover(
     request: Request, version: Annotated[str, Query(description="Of the API.")] = "v1alpha1"
 ) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def sentences(text: str, most: int) -> list[tuple[int, int]]:
     return found
 
 
-class ScoreBody(BaseModel):
+class ProbabilityBody(BaseModel):
     """A probability."""
 
     value: float
@@ -147,14 +147,14 @@ class SpanScoreBody(BaseModel):
 
     begin: int = Field(description="In characters (Unicode code points).")
     end: int = Field(description="Exclusive.")
-    score: ScoreBody
+    score: ProbabilityBody
 
 
 class AttributeScoresBody(BaseModel):
     """The scores of an attribute."""
 
     spanScores: list[SpanScoreBody] = Field(description="Of each sentence, or of the whole comment.")
-    summaryScore: ScoreBody = Field(description="Of the whole comment.")
+    summaryScore: ProbabilityBody = Field(description="Of the whole comment.")
 
     @classmethod
     def of(
@@ -172,8 +172,8 @@ class AttributeScoresBody(BaseModel):
         )
 
 
-def _score(value: float) -> ScoreBody:
-    return ScoreBody.model_construct(value=value, type="PROBABILITY")
+def _score(value: float) -> ProbabilityBody:
+    return ProbabilityBody.model_construct(value=value, type="PROBABILITY")
 
 
 class CommentAnswer(Exemplified):

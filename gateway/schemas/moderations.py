@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, WithJsonSchema
 
-from gateway.posts import INPUT_NAMES, MAX_POSTS
+from gateway.posts import MAX_POSTS
 from gateway.schemas.common import Exemplified
 from gateway.schemas.entries import JsonBody
 from interplay.errors import InvalidParameter
@@ -64,6 +64,7 @@ _INPUT_SCHEMA = {
     ],
 }
 
+InputType = Literal["text", "image"]
 ModelName = Literal[
     "omni-moderation-latest",
     "omni-moderation-2024-09-26",
@@ -175,7 +176,7 @@ class ModerationBody(BaseModel):
     flagged: bool
     categories: dict[str, bool]
     category_scores: dict[str, float]
-    category_applied_input_types: dict[str, list[Literal["text", "image"]]] = Field(
+    category_applied_input_types: dict[str, list[InputType]] = Field(
         description="Of `hate`: the inputs that drove its score up. Words in the image count as image."
     )
 
@@ -183,17 +184,18 @@ class ModerationBody(BaseModel):
     def from_proto(cls, answer: pb.PostAnswer) -> ModerationBody:
         """From the server's answer."""
         flagged = answer.label == pb.LABEL_HATE
-        drove = {"text": 0.0, "image": 0.0}
+        drove: dict[InputType, float] = {"text": 0.0, "image": 0.0}
         for effect in answer.inputs:
-            drove["text" if INPUT_NAMES[effect.input] == "text" else "image"] += effect.contribution
+            drove["text" if effect.input == pb.INPUT_TEXT else "image"] += effect.contribution
         types = [name for name, contribution in drove.items() if contribution > 0]
+        none: list[InputType] = []
         return cls.model_construct(
             flagged=flagged,
             categories={name: flagged and name == HATE for name in CATEGORIES},
             category_scores={
                 name: round(answer.probability, 6) if name == HATE else 0.0 for name in CATEGORIES
             },
-            category_applied_input_types={name: types if name == HATE else [] for name in CATEGORIES},
+            category_applied_input_types={name: types if name == HATE else none for name in CATEGORIES},
         )
 
 

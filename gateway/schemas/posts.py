@@ -7,14 +7,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
-from gateway.posts import INPUT_NAMES, MAX_CHARACTERS, MAX_POSTS
+from gateway.posts import INPUT_NAMES, MAX_CHARACTERS, MAX_POSTS, InputName
 from gateway.schemas.common import EXAMPLE_TIMINGS, Exemplified, ImageSource, ModelBody, Options, TimingsBody
 from gateway.schemas.entries import JsonBody
 from interplay.errors import InterplayError
 from interplay.rpc.common.v1 import common_pb2
 from interplay.rpc.hate_classifier.v1 import hate_classifier_pb2 as pb
 
-InputName = Literal["text", "image_text", "image"]
 _SOURCES: dict[int, Literal["caller", "read", "not_read"]] = {
     pb.IMAGE_TEXT_SOURCE_CALLER: "caller",
     pb.IMAGE_TEXT_SOURCE_READ: "read",
@@ -141,7 +140,8 @@ class ImageTextBody(BaseModel):
 
     text: str
     source: Literal["caller", "read", "not_read"] | None = Field(
-        description="`caller`, `read` by the text detection server, or `not_read`; null without an image."
+        None,
+        description="`caller`, `read` by the text detection server, or `not_read`; null without an image.",
     )
     reason: str = Field(description="Why nobody read them; empty unless `not_read`.")
 
@@ -158,7 +158,7 @@ class PostAnswerBody(BaseModel):
     baseline: float = Field(description="Probability where nothing is known of a post.")
     inputs: list[InputBody] = Field(description="What each input that the post has did.")
     words: list[WordBody] = Field(description="What each word did; empty unless asked for.")
-    region: RegionBody | None = Field(description="What parts of the image did; null unless asked for.")
+    region: RegionBody | None = Field(None, description="What parts of the image did; null unless asked for.")
     image_text: ImageTextBody
 
     @classmethod
@@ -218,8 +218,8 @@ class PostErrorBody(BaseModel):
 class PostResultBody(BaseModel):
     """What became of a post: one of the two is null."""
 
-    answer: PostAnswerBody | None
-    error: PostErrorBody | None
+    answer: PostAnswerBody | None = None
+    error: PostErrorBody | None = None
 
     @classmethod
     def of(cls, outcome: pb.PostAnswer | InterplayError) -> PostResultBody:

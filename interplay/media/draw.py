@@ -192,7 +192,7 @@ def draw_influence(image: Image, weights: NDArray[np.float32], longest_px: int) 
     smooth = np.asarray(grid.resize(photo.size, PillowImage.Resampling.BILINEAR))
     strength = np.abs(smooth) / max(float(np.abs(weights).max()), 1e-9)
     alpha = (_INFLUENCE_ALPHA * np.clip(strength, 0.0, 1.0))[..., None]
-    tint = np.where(smooth[..., None] > 0, np.float32(_COLOURS[1]), np.float32(_COLOURS[0]))
+    tint = np.where(smooth[..., None] > 0, _COLOURS[1], _COLOURS[0]).astype(np.float32)
     grey = np.asarray(photo.convert("L"), np.float32)[..., None]
     return np.rint(grey * (1 - alpha) + tint * alpha).astype(np.uint8)
 

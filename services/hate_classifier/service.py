@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from interplay.capabilities import get_capability
 from interplay.predictors.batch import BatchOutput, Predictor
 from interplay.predictors.hate_classifier.answers import PostAnswer, PostItem
+from interplay.predictors.hate_classifier.classifier import HateClassifier
 from interplay.rpc.clients import ModelServerClient
 from interplay.rpc.hate_classifier.v1 import hate_classifier_pb2_grpc as pb_grpc
 from interplay.serving.batcher import Batcher
@@ -58,8 +59,6 @@ def build_service(
     """Batcher and servicer of this capability; the model is loaded later, by the batcher."""
 
     def load() -> Predictor[PostItem, PostAnswer]:
-        from interplay.predictors.hate_classifier.classifier import HateClassifier
-
         return HateClassifier.open(
             settings.model_store,
             settings.model_version,
