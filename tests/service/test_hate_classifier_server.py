@@ -167,7 +167,7 @@ def test_many_posts_in_one_call_and_what_is_wrong_with_some(
     bad = [
         pb.Post(text="a" * 10_001),
         pb.Post(),
-        pb.Post(image=common_pb2.Image(content=encode_png(RED)[:-20])),
+        pb.Post(image=common_pb2.Image(content=encode_png(RED)[:60])),
     ]
     good = [pb.Post(text=f"day {number} " + "bad " * number) for number in range(20)]
     response = server.classify(*good, *bad, *good)
