@@ -34,9 +34,8 @@ def publish_small_models(store: Path) -> Path:
         _publish(store, weights, name="backbone-lite0", architecture="image_backbone", details={"side": SIDE})
     backbone = resolve(store, "backbone-lite0")
     weights, mean = _bright(backbone)
-    linear = _linear()
-    config, arrays = linear.state()
-    arrays = {f"linear.{name}": value for name, value in arrays.items()}
+    config, found = _linear().state()
+    arrays = {f"{start}.{name}": value for start in ("linear", "caption") for name, value in found.items()}
     rng = np.random.default_rng(0)
     words = WordVectors.pack(
         {word: rng.normal(size=4).astype(np.float32) for word in WORDS}, np.zeros(4, np.float32)
@@ -69,6 +68,7 @@ def publish_small_models(store: Path) -> Path:
         architecture="hate_classifier",
         config={
             "text": text,
+            "caption": {"linear": config, "text_weight": 0.5},
             "image": {"bias": 0.0},
             "fusion": {"baseline": 0.5, "kinds": {"with_text": weighing, "without_text": weighing}},
         },

@@ -1,7 +1,8 @@
 """Posts to probabilities of hate, with reasons: what evaluation and serving call.
 
-Each input is scored by itself: text and image text by `TextScorer`, the image by `ImageScorer`; `Fusion`
-puts the scores together, for the post as it is and for every subset of its inputs.
+Each input is scored by itself: text and image text by `TextScorer`, image text without text by
+`CaptionScorer`, too, the image by `ImageScorer`; `Fusion` puts the scores together, for the post as it is and
+for every subset of its inputs.
 """
 
 from __future__ import annotations
@@ -22,8 +23,15 @@ from interplay.models.image_embedding import Lite0Features
 from interplay.predictors.batch import BatchOutput
 from interplay.predictors.device import choose_device, choose_dtype
 from interplay.predictors.hate_classifier.answers import CATEGORIES, PostAnswer, PostItem, WordWeight
-from interplay.predictors.hate_classifier.fusion import Fusion, given, shapley, sigmoid
-from interplay.predictors.hate_classifier.members import ImageScorer, TextScorer
+from interplay.predictors.hate_classifier.fusion import (
+    WITH_TEXT,
+    WITHOUT_TEXT,
+    Fusion,
+    given,
+    shapley,
+    sigmoid,
+)
+from interplay.predictors.hate_classifier.members import CaptionScorer, ImageScorer, TextScorer
 from interplay.predictors.hate_classifier.text import spans, tokens
 from interplay.predictors.pictures import PictureInput
 from interplay.store import Manifest, StoredModel, resolve
@@ -35,7 +43,7 @@ LONGEST_TEXT = 20_000  # characters
 MOST_PIECES, FEWEST_PIECES, MOST_REREAD = 64, 8, 20_000
 _IMAGES = 16  # a step
 
-Scores = dict[str, float]
+Scores = dict[str, dict[str, float]]  # see `fusion.Scores`
 
 
 class HateClassifier:
@@ -43,6 +51,7 @@ class HateClassifier:
 
     Args:
         text: Scores text and image text.
+        caption: Scores image text of posts without text.
         image: Scores features of images.
         fusion: Puts scores together.
         backbone: Network that gives features; in evaluation mode.
@@ -57,6 +66,7 @@ class HateClassifier:
     def __init__(
         self,
         text: TextScorer,
+        caption: CaptionScorer,
         image: ImageScorer,
         fusion: Fusion,
         backbone: Lite0Features,
@@ -67,7 +77,7 @@ class HateClassifier:
     ) -> None:
         self.manifest, self.device, self.dtype = manifest, device, dtype
         self.threshold = float(manifest.thresholds["hate"])
-        self.text, self.image, self.fusion = text, image, fusion
+        self.text, self.caption, self.image, self.fusion = text, caption, image, fusion
         torch_dtype: torch.dtype = getattr(torch, dtype)
         backbone = backbone.eval().requires_grad_(False).to(device, torch_dtype)
         self._backbone = backbone.to(memory_format=torch.channels_last)
@@ -129,6 +139,7 @@ class HateClassifier:
         try:
             arrays = load_file(stored.weights)
             text = TextScorer.from_state(manifest.config["text"], arrays)
+            caption = CaptionScorer.from_state(manifest.config["caption"], arrays)
             image = ImageScorer(
                 arrays["image.weights"], arrays["image.mean"], float(manifest.config["image"]["bias"])
             )
@@ -142,8 +153,9 @@ class HateClassifier:
         fold_batch_norm(features)
         chosen = choose_device(device)
         return cls(
-            text, image, fusion, features, manifest, device=chosen, dtype=dtype or choose_dtype(chosen)
-        )
+            text, caption, image, fusion, features, manifest,
+            device=chosen, dtype=dtype or choose_dtype(chosen),
+        )  # fmt: skip
 
     def predict(self, items: Sequence[PostItem]) -> BatchOutput[PostAnswer]:
         """An answer for each post; for a post that cannot be classified its error.
@@ -222,15 +234,27 @@ class HateClassifier:
             (number, name) for number, words in enumerate(read) for name in reversed(words)
         ]  # image text first: the text's kinds are the post's
         texts = [_texts(items[number])[name] for number, name in asked]
-        found, of_kinds = self.text.score(texts, [read[number][name] for number, name in asked])
+        words = [read[number][name] for number, name in asked]
+        found, of_kinds = self._score_texts([name for _, name in asked], texts, words)
         for (number, name), score, kind in zip(asked, found, of_kinds, strict=True):
-            scores[number][name] = float(score)
+            scores[number][name] = score
             kinds[number] = kind
         if pictures:
             features = np.stack([each.mean(axis=(1, 2)) for each in maps])
             for number, score in zip(pictures, self.image.score(features), strict=True):
-                scores[number]["image"] = float(score)
+                scores[number]["image"] = {WITH_TEXT: float(score), WITHOUT_TEXT: float(score)}
         return scores, kinds
+
+    def _score_texts(
+        self, names: Sequence[str], texts: Sequence[str], read: Sequence[list[str]]
+    ) -> tuple[list[dict[str, float]], NDArray[np.float64]]:
+        said, kinds = self.text.score(texts, read)
+        found = [{WITH_TEXT: float(each)} for each in said]
+        rows = [row for row, name in enumerate(names) if name == "image_text"]
+        captions = self.caption.score([texts[row] for row in rows], [read[row] for row in rows], said[rows])
+        for row, score in zip(rows, captions, strict=True):
+            found[row][WITHOUT_TEXT] = float(score)
+        return found, kinds
 
     def _answer(
         self,
@@ -274,9 +298,9 @@ class HateClassifier:
             pieces = _pieces(spans(text))
             without = [text[:start] + " " + text[end:] for start, end in pieces]
             words = [tokens(each) for each in without]
-            left, _ = self.text.score(without, words)
+            left, _ = self._score_texts([name] * len(pieces), without, words)
             for (start, end), score, rest in zip(pieces, left, words, strict=True):
-                changed = {**scores, name: float(score)}
+                changed = {**scores, name: score}
                 if not rest:
                     del changed[name]
                 weight = probability - self.fusion.probability(changed)
@@ -285,9 +309,8 @@ class HateClassifier:
 
     def _region(self, scores: Scores, maps: NDArray[np.float32]) -> NDArray[np.float32]:
         """What each place of the last map did: without it, it would be as in the mean image."""
-        weighing = self.fusion.weighing(scores)
-        logit = weighing.logit(scores)
-        parts = weighing.weights["image"] * self.image.parts(maps)
+        logit = self.fusion.logit(scores)
+        parts = self.fusion.weighing(scores).weights["image"] * self.image.parts(maps)
         without = 0.5 * (1 + np.tanh((logit - parts) / 2))
         return np.asarray(sigmoid(logit) - without, dtype=np.float32)
 

@@ -1,7 +1,8 @@
 """What the scores of a post's inputs come to together, how sure that is, and what each input added.
 
 A score is a log-odds; inputs that a post does not have are left out of the sum. Posts with and without text
-of their own are weighed apart: the ones were learnt from tweets, the others from memes.
+of their own are scored and weighed apart: the ones were learnt from tweets, the others from memes, whose
+words are in the image.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from typing import Any
 from interplay.predictors.hate_classifier.answers import INPUTS
 
 WITH_TEXT, WITHOUT_TEXT = "with_text", "without_text"
+
+# Score of each input that a post has, in a post with text and in one without.
+Scores = Mapping[str, Mapping[str, float]]
 Z_95 = 1.959964
 
 
@@ -74,13 +78,18 @@ class Fusion:
     baseline: float
     kinds: Mapping[str, Weighing]
 
-    def probability(self, scores: Mapping[str, float]) -> float:
+    def probability(self, scores: Scores) -> float:
         """Probability of hate from the scores of the inputs that are given."""
-        return sigmoid(self.weighing(scores).logit(scores)) if scores else self.baseline
+        return sigmoid(self.logit(scores)) if scores else self.baseline
 
-    def weighing(self, scores: Mapping[str, float]) -> Weighing:
+    def logit(self, scores: Scores) -> float:
+        """Log-odds of hate."""
+        kind = kind_of(scores)
+        return self.kinds[kind].logit({name: of[kind] for name, of in scores.items()})
+
+    def weighing(self, scores: Scores) -> Weighing:
         """The one for a post with these inputs."""
-        return self.kinds[WITH_TEXT if "text" in scores else WITHOUT_TEXT]
+        return self.kinds[kind_of(scores)]
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Fusion:
@@ -119,6 +128,11 @@ class Fusion:
         }
 
 
+def kind_of(scores: Scores) -> str:
+    """`WITH_TEXT` or `WITHOUT_TEXT`."""
+    return WITH_TEXT if "text" in scores else WITHOUT_TEXT
+
+
 def sigmoid(logit: float) -> float:
     """Log-odds to probability."""
     return 0.5 * (1 + math.tanh(logit / 2))
@@ -154,6 +168,6 @@ def shapley(names: Sequence[str], value: Callable[[frozenset[str]], float]) -> d
     return found
 
 
-def given(scores: Mapping[str, float]) -> list[str]:
+def given(scores: Scores) -> list[str]:
     """Names of the inputs that have a score, in the usual order."""
     return [name for name in INPUTS if name in scores]

@@ -71,7 +71,7 @@ class TextScorer:
             ValueError: something is missing or does not fit.
         """
         try:
-            linear = LinearModel.from_state(config["linear"], _linear_arrays(arrays))
+            linear = LinearModel.from_state(config["linear"], _linear_arrays(arrays, "linear."))
             lstm = None
             if config.get("lstm"):
                 words = WordVectors(
@@ -102,6 +102,38 @@ class TextScorer:
             raise ValueError(f"not a text scorer: {error!r}") from error
 
 
+class CaptionScorer:
+    """Scores the words in an image that has no text beside it, as memes are.
+
+    Args:
+        linear: of the n-grams of memes' words.
+        text_weight: factor of what `TextScorer` says of the same words.
+    """
+
+    def __init__(self, linear: LinearModel, text_weight: float) -> None:
+        self.linear, self.text_weight = linear, text_weight
+
+    def score(
+        self, texts: Sequence[str], read: Sequence[list[str]], said: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """(N,) log-odds of hate; `said` is `TextScorer`'s."""
+        linear = [self.linear.score(text, read=each) for text, each in zip(texts, read, strict=True)]
+        return np.array(linear, dtype=np.float64) + self.text_weight * said
+
+    @classmethod
+    def from_state(cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> CaptionScorer:
+        """Reads the entry's configuration `caption` and arrays `caption.…`.
+
+        Raises:
+            ValueError: something is missing or does not fit.
+        """
+        try:
+            linear = LinearModel.from_state(config["linear"], _linear_arrays(arrays, "caption."))
+            return cls(linear, float(config["text_weight"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a scorer of captions: {error!r}") from error
+
+
 class ImageScorer:
     """A logistic regression on features of the shared backbone.
 
@@ -126,10 +158,10 @@ class ImageScorer:
         return np.asarray(of_each / of_each.size)
 
 
-def _linear_arrays(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _linear_arrays(arrays: Mapping[str, NDArray[Any]], start: str) -> dict[str, NDArray[Any]]:
     """Numbers are stored in sixteen bits, and computed with in more."""
     return {
-        name.removeprefix("linear."): value if value.dtype.kind == "i" else value.astype(np.float32)
+        name.removeprefix(start): value if value.dtype.kind == "i" else value.astype(np.float32)
         for name, value in arrays.items()
-        if name.startswith("linear.")
+        if name.startswith(start)
     }
