@@ -104,7 +104,7 @@ class ClassifyDatasetWork(Work):
         """
         self._folder.make()
         items: list[Any] = []
-        for identifier, where in self._source.list():
+        for identifier, where in self._source.posts():
             items.append([identifier, where])
             if len(items) > _MAX_POSTS:
                 raise InvalidParameter(f"the input has more than {_MAX_POSTS:,} posts", field="params.input")
@@ -193,7 +193,7 @@ class ClassifyDatasetWork(Work):
                     else:
                         label = known.label if known else None
                         image = known.image if known else where.get("image")
-                        tally.add(ReportPost(identifier, outcome, known and known.text, image), label)
+                        tally.add(ReportPost(identifier, outcome, known.text if known else None, image), label)
                         scored.write(_line(line))
         summary = {**tally.summary(), "input": self._params.input, "show_posts": self._params.show_posts}
         page = render_report(tally, summary, self._picture if self._params.show_posts else None)

@@ -69,7 +69,7 @@ class PostSource:
     def __init__(self, datasets: Datasets, url: str, fields: PostFields, images: str | None) -> None:
         self._datasets, self._url, self._fields, self._images = datasets, url, fields, images
 
-    def list(self) -> Iterator[tuple[str, Where]]:
+    def posts(self) -> Iterator[tuple[str, Where]]:
         """Id and place of each post, in order.
 
         Raises:
@@ -86,7 +86,8 @@ class PostSource:
             raise NotFound(f"there is no folder or file {self._url!r}", field="params.input")
 
     def _lines(self) -> Iterator[tuple[str, Where]]:
-        at, first_line = 0, {}
+        at = 0
+        first_line: dict[str, int] = {}
         with self._datasets.open(self._url, name="params.input") as stream:
             for number, line in enumerate(stream, 1):
                 size = len(line)
