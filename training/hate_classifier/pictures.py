@@ -12,8 +12,9 @@ import torch
 
 from interplay.media.images import decode
 from interplay.models.efficientnet_lite import fold_batch_norm
+from interplay.models.hate_fusion import InceptionFeatures
 from interplay.predictors.pictures import PictureInput
-from interplay.store import resolve
+from interplay.store import Preprocessing, resolve
 from training.datasets.posts import Post, read_memes, read_mmhs_jsonl
 from training.locsens.features import BACKBONE, load_backbone
 
@@ -66,3 +67,22 @@ def image_maps(posts: Sequence[Post], store: Path) -> np.ndarray:
 def image_features(maps: np.ndarray) -> np.ndarray:
     """Maps, (N, F, h, w), to features, (N, F) float32."""
     return maps.astype(np.float32).mean(axis=(2, 3))
+
+
+@torch.inference_mode()
+def paper_maps(posts: Sequence[Post], weights: str | None, side: int = 299) -> np.ndarray:
+    """(N, 2048, 8, 8) float16 last maps of Inception v3 for the posts' images, their aspect ignored.
+
+    Args:
+        posts: with images.
+        weights: torchvision's name of published weights (a download), or None for random ones.
+        side: of the input in pixels.
+    """
+    network = InceptionFeatures(weights).eval()
+    source = PictureInput(side, Preprocessing(), device="cpu", dtype=torch.float32)
+    found = []
+    for post in posts:
+        if post.image is None:
+            raise ValueError(f"post {post.id!r} has no image")
+        found.append(network(source.tensor([decode(post.image.read_bytes())])).half().numpy())
+    return np.concatenate(found)
