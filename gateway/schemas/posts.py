@@ -29,9 +29,9 @@ ImageText = Annotated[
         "reads the image."
     ),
 ]
-Words = Annotated[bool, Field(description="Say what each word did. Takes several times as long.")]
+Words = Annotated[bool, Field(description="Say what each word did: the post is read again without each.")]
 Region = Annotated[
-    bool, Field(description="Say what each part of the image did; needs an image. Takes many times as long.")
+    bool, Field(description="Say what each part of the image did, with a picture; needs an image.")
 ]
 ReadImage = Annotated[bool, Field(description="Whether the image is read where `image_text` is unset.")]
 Threshold = Annotated[

@@ -193,7 +193,9 @@ class ClassifyDatasetWork(Work):
                     else:
                         label = known.label if known else None
                         image = known.image if known else where.get("image")
-                        tally.add(ReportPost(identifier, outcome, known.text if known else None, image), label)
+                        tally.add(
+                            ReportPost(identifier, outcome, known.text if known else None, image), label
+                        )
                         scored.write(_line(line))
         summary = {**tally.summary(), "input": self._params.input, "show_posts": self._params.show_posts}
         page = render_report(tally, summary, self._picture if self._params.show_posts else None)
