@@ -47,7 +47,12 @@ def test_a_post_with_an_image_that_is_read(system: System) -> None:
     low, high = found["interval"]
     assert 0 <= low <= found["probability"] <= high <= 1
     words = [found["words"][n] for n in range(4)]
-    assert ["what a lovely day"[word["start"] : word["end"]] for word in words] == "what a lovely day".split()
+    assert ["what a lovely day"[word["start"] : word["end"]] for word in words] == [
+        "what",
+        "a",
+        "lovely",
+        "day",
+    ]
     assert base64.b64decode(found["region"]["overlay"]).startswith(b"\x89PNG")
 
 
