@@ -170,7 +170,7 @@ async def measure(
 
 def _later(function: Callable[..., None], *arguments: Any) -> Callable[[], Awaitable[None]]:
     async def run() -> None:
-        function(*arguments)
+        await asyncio.to_thread(function, *arguments)  # the channel goes on answering pings
 
     return run
 
