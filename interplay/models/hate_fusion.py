@@ -73,7 +73,7 @@ def paper(kind: str, inputs: Sequence[str] = FUSED) -> FusionConfig:
 
 def compact(kind: str, inputs: Sequence[str] = FUSED) -> FusionConfig:
     """A narrow shape on the shared backbone, for hundreds of images instead of a hundred thousand."""
-    config = FusionConfig(kind, tuple(inputs), image=1280, mapped=64, widths=(64,), block=128)
+    config = FusionConfig(kind, tuple(inputs), image=1280, mapped=64, widths=(64,), block=64)
     return replace(config, text_kernels=4, image_text_kernels=2) if kind == "tkm" else config
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import rankdata
 
 from interplay.predictors.hate_classifier.linear import combine
 from interplay.predictors.hate_classifier.words import LstmScorer
@@ -44,14 +45,23 @@ PERMUTATIONS = 2000
 
 def permutation_p(labels: np.ndarray, first: np.ndarray, second: np.ndarray, *, seed: int = 0) -> float:
     """Two-sided p of no difference of AUC: each post's two ranks are swapped or not, at random."""
-    ranks = [np.argsort(np.argsort(scores, kind="stable")).astype(np.float64) for scores in (first, second)]
-    observed = abs(auc(labels, ranks[0]) - auc(labels, ranks[1]))
-    rng, beyond = np.random.default_rng(seed), 0
-    for _ in range(PERMUTATIONS):
-        swap = rng.random(len(labels)) < 0.5
-        one, two = np.where(swap, ranks[1], ranks[0]), np.where(swap, ranks[0], ranks[1])
-        beyond += abs(auc(labels, one) - auc(labels, two)) >= observed - 1e-12
+    ranks = np.stack([rankdata(first), rankdata(second)])
+    labels = np.asarray(labels, dtype=bool)
+    swap = np.random.default_rng(seed).random((PERMUTATIONS, len(labels))) < 0.5
+    drawn = _auc_rows(labels, np.where(swap, ranks[1], ranks[0])) - _auc_rows(
+        labels, np.where(swap, ranks[0], ranks[1])
+    )
+    observed = np.subtract(*_auc_rows(labels, ranks))
+    beyond = int(np.sum(np.abs(drawn) >= abs(observed) - 1e-12))
     return (beyond + 1) / (PERMUTATIONS + 1)
+
+
+def _auc_rows(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """AUC of each row of scores, (R, N), by the sum of the ranks of hate."""
+    positives = int(labels.sum())
+    least = positives * (positives + 1) / 2
+    sums = rankdata(scores, axis=1)[:, labels].sum(axis=1)
+    return (sums - least) / (positives * (len(labels) - positives))
 
 
 def text_rows(
@@ -134,7 +144,7 @@ def markdown(rows: dict[str, Result]) -> str:
     return "\n".join(lines)
 
 
-def tests(labels: np.ndarray, scores: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+def paired_tests(labels: np.ndarray, scores: dict[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     """For each model with all inputs, whether it beats itself without the image."""
     found = {}
     for name, values in scores.items():
@@ -197,7 +207,7 @@ def main() -> None:
             name: evaluate(labels, values, cross_thresholds(labels, values, where))
             for name, values in of_some.items()
         }
-        compared = tests(labels, of_some)
+        compared = paired_tests(labels, of_some)
         report[title] = {"rows": {name: asdict(row) for name, row in found.items()}, "tests": compared}
         print(f"{title}: {len(some)}, five folds\n\n{markdown(found)}\n")
         for name, test in compared.items():
