@@ -20,7 +20,7 @@ from training.hate_classifier.figures import draw_reliability, draw_scores, reli
 from training.hate_classifier.fit import Fitted, bins, fit_classifier
 from training.hate_classifier.linear import RECIPES
 from training.hate_classifier.metrics import auc, choose_thresholds, evaluate
-from training.hate_classifier.table import markdown, paired_tests, permutation_p
+from training.hate_classifier.table import markdown, paired_tests, permutation_p, unseen
 
 FILLER = ["river", "table", "window", "garden", "letter", "music", "winter", "bottle", "paper", "summer"]
 FEATURES = 1280
@@ -154,3 +154,9 @@ def test_figures_are_drawn(tmp_path: Path) -> None:
     draw_reliability({"a": (probability, labels)}, tmp_path / "a.png")
     draw_scores(probability, labels, tmp_path / "b.png")
     assert all((tmp_path / name).stat().st_size > 1000 for name in ("a.png", "b.png"))
+
+
+def test_posts_that_training_has_seen_are_left_out() -> None:
+    train = [Post("1", "one two three four five"), Post("2", "something else altogether")]
+    posts = [Post("3", "five four three two one"), Post("4", "quite another thing"), Post("5", "")]
+    assert [post.id for post in unseen(posts, train)] == ["4", "5"]
