@@ -73,7 +73,7 @@ def paper(kind: str, inputs: Sequence[str] = FUSED) -> FusionConfig:
 
 def compact(kind: str, inputs: Sequence[str] = FUSED) -> FusionConfig:
     """A narrow shape on the shared backbone, for hundreds of images instead of a hundred thousand."""
-    config = FusionConfig(kind, tuple(inputs), image=1280, mapped=64, widths=(64,), block=128)
+    config = FusionConfig(kind, tuple(inputs), image=1280, mapped=64, widths=(64,), block=64)
     return replace(config, text_kernels=4, image_text_kernels=2) if kind == "tkm" else config
 
 
@@ -191,7 +191,11 @@ class InceptionE(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, channels, h, w) to (N, width, h, w)."""
         two, three = self.two(x), self.three(x)
-        pooled = self.pool(F.avg_pool2d(x, 3, stride=1, padding=1))
+        # Published the other way around; a convolution of 1 x 1 and a mean over places commute.
+        convolution, *rest = self.pool
+        pooled = F.avg_pool2d(convolution(x), 3, stride=1, padding=1)
+        for step in rest:
+            pooled = step(pooled)
         return torch.cat(
             [self.one(x), self.two_a(two), self.two_b(two), self.three_a(three), self.three_b(three), pooled],
             1,

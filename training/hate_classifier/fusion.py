@@ -66,7 +66,7 @@ def preset(name: str, kind: str, inputs: Sequence[str] = FUSED) -> FusionOptions
     """`compact`, or `paper`: the thesis's shape and learning rate, and no modality dropout."""
     if name == "paper":
         return FusionOptions(paper(kind, inputs), modality_dropout=0, epochs=30, rate=1e-4)
-    return FusionOptions(compact(kind, inputs))
+    return FusionOptions(compact(kind, inputs), epochs=8 if kind == "fcm" else 4)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from training.hate_classifier.figures import draw_reliability, draw_scores, reli
 from training.hate_classifier.fit import Fitted, bins, fit_classifier
 from training.hate_classifier.linear import RECIPES
 from training.hate_classifier.metrics import auc, choose_thresholds, evaluate
-from training.hate_classifier.table import markdown, permutation_p, tests
+from training.hate_classifier.table import markdown, paired_tests, permutation_p, unseen
 
 FILLER = ["river", "table", "window", "garden", "letter", "music", "winter", "bottle", "paper", "summer"]
 FEATURES = 1280
@@ -85,9 +85,7 @@ def test_published_model_says_what_was_trained(fitted: Fitted, tmp_path: Path) -
     assert found[plain] == pytest.approx(expected[plain], abs=0.01)  # sixteen bits
     assert auc(labels, found) > 0.75
     assert isinstance(answers[0], PostAnswer)
-    assert max(answers[0].categories, key=lambda name: answers[0].categories[name]) == "sexist"
-    weights = {post.id: classifier.predict([PostItem(post.text, words=True)]) for post in posts[:2]}
-    assert len(weights) == 2
+    assert sum(answers[0].categories.values()) == pytest.approx(answers[0].probability)
     assert resolve(store, "hate-classifier", 2).manifest.weights_bytes < 500_000
 
 
@@ -134,7 +132,7 @@ def test_paired_tests_tell_a_better_model(tmp_path: Path) -> None:
         "SCM | TT, IT": labels + noise,
         "SCM | TT, IT, I": labels + noise + rng.normal(size=300) * 0.01,
     }
-    found = tests(labels, scores)
+    found = paired_tests(labels, scores)
     assert found["FCM"]["difference"] > 0.1 and found["FCM"]["permutation_p"] < 0.01
     assert found["FCM"]["p"] < 0.01 and found["SCM"]["permutation_p"] > 0.05
     assert permutation_p(labels, noise, noise) == 1.0
@@ -156,3 +154,9 @@ def test_figures_are_drawn(tmp_path: Path) -> None:
     draw_reliability({"a": (probability, labels)}, tmp_path / "a.png")
     draw_scores(probability, labels, tmp_path / "b.png")
     assert all((tmp_path / name).stat().st_size > 1000 for name in ("a.png", "b.png"))
+
+
+def test_posts_that_training_has_seen_are_left_out() -> None:
+    train = [Post("1", "one two three four five"), Post("2", "something else altogether")]
+    posts = [Post("3", "five four three two one"), Post("4", "quite another thing"), Post("5", "")]
+    assert [post.id for post in unseen(posts, train)] == ["4", "5"]

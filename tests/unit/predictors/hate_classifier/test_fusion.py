@@ -60,7 +60,7 @@ def test_interval_is_of_the_posts_nearby_and_holds_the_probability() -> None:
     assert (low, high) == pytest.approx(wilson(20, 100))
     assert TWEET.interval(0.05)[0] == 0.05
     assert TWEET.interval(0.99)[1] == 0.99
-    assert TWEET.interval(0.6)[0] == pytest.approx(wilson(70, 100)[0])
+    assert TWEET.interval(0.65)[0] == pytest.approx(wilson(70, 100)[0])
 
 
 def test_wilson() -> None:
