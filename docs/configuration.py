@@ -17,6 +17,7 @@ from gateway.settings import GatewaySettings
 from interplay.launcher.settings import LauncherSettings
 from interplay.settings import REPOSITORY_ROOT
 from services.embedding.settings import EmbeddingSettings
+from services.hate_classifier.settings import HateClassifierSettings
 from services.locsens.settings import LocSensSettings
 from services.style_transfer.settings import StyleTransferSettings
 from services.text_detection.settings import TextDetectionSettings
@@ -31,6 +32,7 @@ PROCESSES: tuple[tuple[str, str, type[BaseSettings]], ...] = (
     ("Style transfer server", "`python -m services.style_transfer`", StyleTransferSettings),
     ("Embedding server", "`python -m services.embedding`", EmbeddingSettings),
     ("LocSens server", "`python -m services.locsens`", LocSensSettings),
+    ("Hate classifier server", "`python -m services.hate_classifier`", HateClassifierSettings),
 )
 INTRODUCTION = """# Configuration
 

@@ -11,12 +11,13 @@ import contextlib
 import re
 import time
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.admission import Admission
 from gateway.deps import AppState, Caller
+from gateway.dialects import COMMENTS, DISCOVERY, note_path
 from gateway.problems import RefusedBody, problem_response, response_to_exception
 from gateway.settings import GatewaySettings, is_loopback
 from interplay.api_keys import SCOPES, ApiKey
@@ -34,10 +35,11 @@ from interplay.telemetry.metrics import (
 log = get_logger(__name__)
 
 # Without a key: probes and the description of the API.
-OPEN_PATHS = frozenset({"/livez", "/readyz", "/openapi.json", "/docs"})
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/openapi.json", "/docs", DISCOVERY})
 UNLIMITED_PATHS = OPEN_PATHS | {"/metrics"}
-# What takes images: /v1/noun:verb, searches, vectors, entries of indexes; all others get the small limit.
-_IMAGE_PATH = re.compile(r"^/v1/([a-z-]+:[a-z-]+|search|embeddings|indexes/[^/]+/entries)$")
+# What takes images: /v1/noun:verb, searches, vectors, moderations, entries of indexes; others get the small
+# limit.
+_IMAGE_PATH = re.compile(r"^/v1/([a-z-]+:[a-z-]+|search|embeddings|moderations|indexes/[^/]+/entries)$")
 # A snapshot's file is passed on as it comes, never held.
 _STREAM_PATH = re.compile(r"^/v1/indexes/[^/]+/restore$")
 _STREAM_TYPE = "application/octet-stream"
@@ -60,6 +62,7 @@ class RequestContext:
             return
         request_id = accept_request_id(Headers(scope=scope).get(HTTP_HEADER))
         set_request_id(request_id)
+        note_path(scope["path"])
         started = scope["interplay.started"] = time.perf_counter()
         status = 0
 
@@ -150,6 +153,8 @@ def _identify(scope: Scope, state: AppState) -> tuple[Caller, InterplayError | N
             )
         return Caller(address, frozenset(SCOPES)), None
     secret = headers.get("x-api-key")
+    if secret is None and scope["path"] == COMMENTS:
+        secret = headers.get("x-goog-api-key") or QueryParams(scope["query_string"]).get("key")
     if secret is None:
         scheme, _, value = headers.get("authorization", "").partition(" ")
         secret = value.strip() if scheme.lower() == "bearer" else None

@@ -17,12 +17,15 @@ from fastapi.openapi.utils import get_openapi
 
 from gateway.negotiation import JSON
 from gateway.openapi_parts import problem_responses
+from gateway.schemas.comments import CommentBody
 from gateway.schemas.common import ImageSource
 from gateway.schemas.embedding import EmbeddingsBody
 from gateway.schemas.entries import FilterBody
 from gateway.schemas.indexes import UpsertBody
 from gateway.schemas.locations import LocationSearchBody, ScoreBody
+from gateway.schemas.moderations import ModerationsBody
 from gateway.schemas.places import PlaceBody
+from gateway.schemas.posts import ClassifyBody
 from gateway.schemas.problem import FieldError, Problem
 from gateway.schemas.snapshots import RestoreBody
 from interplay import __version__
@@ -54,6 +57,9 @@ _UNREFERRED = (
     PlaceBody,
     LocationSearchBody,
     ScoreBody,
+    ClassifyBody,
+    ModerationsBody,
+    CommentBody,
 )
 
 

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from gateway.dialects import adapt
 from gateway.schemas.problem import PROBLEM_MEDIA_TYPE
 from interplay.errors import (
     Cancelled,
@@ -84,15 +85,16 @@ def problem_response(
     error: InterplayError, *, errors: Sequence[dict[str, str]] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
     """HTTP response of an error, with ``Retry-After`` and ``WWW-Authenticate`` where they belong."""
-    row = error.row
+    content = adapt(problem_content(error, errors), error)
+    status = content["status"]
     sent = dict(headers or {})
-    if row.http_status in (429, 503):
+    if status in (429, 503):
         sent["Retry-After"] = str(max(1, math.ceil(error.retry_after_s or 1)))
-    if row.http_status == 401:
+    if status == 401:
         sent["WWW-Authenticate"] = 'Bearer realm="interplay"'
     # ASCII JSON: a client's lone surrogate, quoted back in a detail, must not break the encoding.
-    body = json.dumps(problem_content(error, errors)).encode("ascii")
-    return Response(body, status_code=row.http_status, headers=sent, media_type=PROBLEM_MEDIA_TYPE)
+    body = json.dumps(content).encode("ascii")
+    return Response(body, status_code=status, headers=sent, media_type=PROBLEM_MEDIA_TYPE)
 
 
 def response_to_exception(exception: Exception, request: Request) -> Response:

@@ -85,6 +85,15 @@ CAPABILITIES: tuple[Capability, ...] = (
         thesis="5",
         indexes=True,
     ),
+    Capability(
+        name="hate_classifier",
+        grpc_service="interplay.hate_classifier.v1.HateClassifierService",
+        grpc_port=50055,
+        metrics_port=9105,
+        models=("hate-classifier",),
+        summary="Hate speech in posts of text and image: how likely, of what kind, and what says so",
+        thesis="6",
+    ),
 )
 
 GATEWAY_PORT = 8080

@@ -6,6 +6,7 @@ that image; the origin is the top-left corner of the top-left pixel, x right, y 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,10 +84,27 @@ class StageTimings:
     batch_id: int = 0
 
     def add(self, other: StageTimings) -> None:
-        """Add another step of the same request; the batch size is the larger one."""
+        """Add another step of the same request; the batch size is the larger one, the batch the later one."""
         self.queue_s += other.queue_s
         self.decode_s += other.decode_s
         self.preprocess_s += other.preprocess_s
         self.infer_s += other.infer_s
         self.postprocess_s += other.postprocess_s
         self.batch_size = max(self.batch_size, other.batch_size)
+        self.batch_id = other.batch_id or self.batch_id
+
+    @classmethod
+    def together(cls, parts: Sequence[StageTimings]) -> StageTimings:
+        """Of items of one request that were handled side by side by one batcher.
+
+        The longest wait counts, and the time of a batch with several of them once.
+        """
+        batches = {part.batch_id: part for part in parts}.values()
+        return cls(
+            queue_s=max((part.queue_s for part in parts), default=0.0),
+            decode_s=sum(part.decode_s for part in parts),
+            preprocess_s=sum(batch.preprocess_s for batch in batches),
+            infer_s=sum(batch.infer_s for batch in batches),
+            postprocess_s=sum(batch.postprocess_s for batch in batches),
+            batch_size=max((part.batch_size for part in parts), default=0),
+        )

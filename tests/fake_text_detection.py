@@ -47,6 +47,7 @@ class FakeTextDetection(pb_grpc.TextDetectionServiceServicer):
         model_version: What answers say.
         overloads: So many images are turned away first.
         failures: So many streams break with INTERNAL first.
+        words: What is read.
     """
 
     def __init__(self, port: int) -> None:
@@ -57,6 +58,7 @@ class FakeTextDetection(pb_grpc.TextDetectionServiceServicer):
         self.model_version = "1"
         self.overloads = 0
         self.failures = 0
+        self.words = "HELLO"
         self._lock = threading.Lock()
         self._server: grpc.Server | None = None
 
@@ -110,6 +112,12 @@ class FakeTextDetection(pb_grpc.TextDetectionServiceServicer):
         return pb.DetectResponse(
             regions=regions, width=red.shape[1], height=red.shape[0], model=self._model()
         )
+
+    def Read(self, request: Any, context: Any) -> Any:
+        """``words`` where anything is redder than half, else no text."""
+        red = self._red(request, context)
+        text = self.words if (red > 127).any() else ""
+        return pb.ReadResponse(text=text, width=red.shape[1], height=red.shape[0], model=self._model())
 
     def ProcessBulk(self, requests: Iterator[Any], context: Any) -> Iterator[Any]:
         """Score a stream of images."""

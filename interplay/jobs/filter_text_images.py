@@ -17,20 +17,17 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Annotated, Any, BinaryIO, Literal, get_args
 
-import numpy as np
-from PIL import Image as PillowImage
 from pydantic import Field, StringConstraints
 
 from interplay.datasets import ImageItem
 from interplay.errors import Conflict, InterplayError, InvalidParameter, Unavailable
 from interplay.jobs.work import DoneUnit, JobContext, JobKind, JobParams, JobResult, ResultFile, Work
 from interplay.media.draw import contact_sheet
-from interplay.media.images import decode, encode_jpeg, probe
+from interplay.media.images import decode, encode_jpeg, probe, shrink
 from interplay.rpc.common.v1 import common_pb2
 from interplay.rpc.status import error_from_item
 from interplay.rpc.text_detection.v1 import text_detection_pb2
 from interplay.settings import MAX_IMAGE_BYTES
-from interplay.types import Image
 
 PathField = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Measure = Literal["mean_probability", "max_probability", "text_area_ratio"]
@@ -223,7 +220,7 @@ class FilterTextImagesWork(Work):
         for example in sorted(tally.nearest(), key=lambda e: -e.margin):
             try:
                 content = self._datasets.read_bytes(example.image, max_bytes=MAX_IMAGE_BYTES)
-                images.append(_thumbnail(decode(content)))
+                images.append(shrink(decode(content), _THUMBNAIL_SIDE_PX))
             except InterplayError:
                 continue  # it was there when it was scored; a sheet without it is still of use
             verdict = "kept" if example.keeps else "dropped"
@@ -316,12 +313,6 @@ def _scored(presence: Any) -> dict[str, Any]:
 
 def _failure(error: InterplayError) -> dict[str, Any]:
     return {"error": {"reason": error.row.reason, "message": error.message}}
-
-
-def _thumbnail(image: Image) -> Image:
-    small = PillowImage.fromarray(image)
-    small.thumbnail((_THUMBNAIL_SIDE_PX, _THUMBNAIL_SIDE_PX))
-    return np.asarray(small)
 
 
 KIND = JobKind(

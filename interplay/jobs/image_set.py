@@ -43,6 +43,7 @@ MEDIA_TYPES = {
     ".jsonl": "application/jsonl",
     ".jpg": "image/jpeg",
     ".png": "image/png",
+    ".html": "text/html",
 }
 
 # Of one call: well below the largest message.

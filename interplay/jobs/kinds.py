@@ -8,6 +8,7 @@ from interplay.errors import InvalidParameter
 from interplay.jobs import (
     augment_dataset,
     build_index,
+    classify_dataset,
     compare_distances,
     deep_dream,
     filter_text_images,
@@ -24,6 +25,7 @@ JOB_KINDS: tuple[JobKind, ...] = (
     compare_distances.KIND,
     show_units.KIND,
     deep_dream.KIND,
+    classify_dataset.KIND,
 )
 
 

@@ -17,6 +17,7 @@ _COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 18
 # Tried in this order, so that words of any script are readable where such a font is installed.
 _FONTS = ("NotoSansCJK-Regular.ttc", "NotoSans-Regular.ttf", "DejaVuSans.ttf")
 _FILL_ALPHA = 48
+_INFLUENCE_ALPHA = 0.75
 _MAX_LABEL_CHARACTERS = 40
 
 Point = tuple[float, float]
@@ -169,6 +170,31 @@ def word_plate(word: str, side: int) -> Image:
     painter.rectangle((0, 0, size[0] - 1, size[1] - 1), outline=(0, 0, 0), width=max(1, round(side / 40)))
     painter.text((padding - left, padding - top), text, fill=(0, 0, 0), font=font)
     return np.asarray(plate)
+
+
+def draw_influence(image: Image, weights: NDArray[np.float32], longest_px: int) -> Image:
+    """A photo in grey with a grid of weights laid over it: orange for positive ones, blue for negative ones.
+
+    The tint is the stronger the larger a weight is beside the largest of the grid; of a grid of zeros there
+    is none.
+
+    Args:
+        image: (H, W, 3) uint8, RGB; not changed.
+        weights: (h, w) float32, a grid over the whole photo.
+        longest_px: A photo with a longer side is shrunk to it.
+
+    Returns:
+        (H', W', 3) uint8, RGB.
+    """
+    photo = PillowImage.fromarray(image)
+    photo.thumbnail((longest_px, longest_px), PillowImage.Resampling.LANCZOS, reducing_gap=2.0)
+    grid = PillowImage.fromarray(np.asarray(weights, np.float32))
+    smooth = np.asarray(grid.resize(photo.size, PillowImage.Resampling.BILINEAR))
+    strength = np.abs(smooth) / max(float(np.abs(weights).max()), 1e-9)
+    alpha = (_INFLUENCE_ALPHA * np.clip(strength, 0.0, 1.0))[..., None]
+    tint = np.where(smooth[..., None] > 0, _COLOURS[1], _COLOURS[0]).astype(np.float32)
+    grey = np.asarray(photo.convert("L"), np.float32)[..., None]
+    return np.rint(grey * (1 - alpha) + tint * alpha).astype(np.uint8)
 
 
 def _colour(index: int) -> tuple[int, int, int]:

@@ -208,6 +208,13 @@ def _check_size(image: PillowImage.Image, limits: ImageLimits) -> None:
         raise UnsupportedMedia(f"the image is animated ({frames} frames); send a single frame", field="image")
 
 
+def shrink(image: Image, longest_px: int) -> Image:
+    """A picture with no side longer than this; a smaller one stays as it is."""
+    small = PillowImage.fromarray(image)
+    small.thumbnail((longest_px, longest_px))
+    return np.asarray(small)
+
+
 def encode_png(image: NDArray[np.uint8], *, runs: bool = False) -> bytes:
     """PNG of (H, W, 3) RGB or (H, W) grey, lightly compressed: encoding time matters more than size.
 

@@ -92,9 +92,14 @@ class Lite0Features(nn.Module):
 
     def pooled(self, maps: torch.Tensor) -> torch.Tensor:
         """What `maps` gave, (N, 112, h, w), to (N, 1280)."""
+        return self.last_map(maps).mean((2, 3))
+
+    def last_map(self, maps: torch.Tensor) -> torch.Tensor:
+        """What `maps` gave, (N, 112, h, w), to (N, 1280, h/2, w/2): `pooled` is its mean over places."""
         for stage in self.trunk.stages[LITE0_MAP_STAGES:]:
             maps = stage(maps)
-        return self.widen(maps).mean((2, 3))
+        y: torch.Tensor = self.widen(maps)
+        return y
 
 
 class GoogLeNetFeatures(nn.Module):

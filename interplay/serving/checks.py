@@ -23,3 +23,14 @@ def check_length(text: str, most: int, field: str) -> None:
     """
     if len(text) > most:
         raise InvalidParameter(f"{field} has {len(text)} characters; at most {most} are taken", field=field)
+
+
+def check_fraction(value: float, field: str) -> float:
+    """A value in [0, 1].
+
+    Raises:
+        InvalidParameter: Outside, or not a number.
+    """
+    if not 0.0 <= value <= 1.0:  # also false for NaN
+        raise InvalidParameter(f"{field} is {value:g}; it must be 0 to 1", field=field)
+    return value

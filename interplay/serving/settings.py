@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from interplay.capabilities import get_capability
 from interplay.media.images import ImageLimits
 from interplay.serving.batcher import BatchLimits
 from interplay.settings import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, REPOSITORY_ROOT, ProcessSettings
@@ -60,3 +61,19 @@ class ModelServerSettings(ProcessSettings):
             max_inflight=self.max_inflight,
             max_inflight_pixels=self.max_inflight_pixels,
         )
+
+
+class DetectionSettings(ModelServerSettings):
+    """Of a server that asks the text detection server."""
+
+    capability_addresses: dict[str, str] = Field(
+        default_factory=dict,
+        description='gRPC targets by capability, JSON: {"text_detection": "127.0.0.1:50051"}; '
+        "text is found there.",
+    )
+
+    @property
+    def detection_target(self) -> str:
+        """Where the text detection server is."""
+        detection = get_capability("text_detection")
+        return self.capability_addresses.get(detection.name, f"127.0.0.1:{detection.grpc_port}")

@@ -7,23 +7,17 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from interplay.capabilities import get_capability
-from interplay.serving.settings import ModelServerSettings
+from interplay.serving.settings import DetectionSettings
 
 CAPABILITY = get_capability("style_transfer")
-_DETECTION = get_capability("text_detection")
 
 
-class StyleTransferSettings(ModelServerSettings):
-    """``ModelServerSettings`` with this capability's ports and models."""
+class StyleTransferSettings(DetectionSettings):
+    """``DetectionSettings`` with this capability's ports and models."""
 
     port: int = Field(CAPABILITY.grpc_port, ge=0, le=65535, description="gRPC port; 0 picks a free one.")
     metrics_port: int = Field(
         CAPABILITY.metrics_port, ge=0, le=65535, description="Port of the Prometheus endpoint."
-    )
-    capability_addresses: dict[str, str] = Field(
-        default_factory=dict,
-        description='gRPC targets by capability, JSON: {"text_detection": "127.0.0.1:50051"}; '
-        "text is found there.",
     )
     max_image_pixels: int = Field(
         12_000_000,
@@ -48,8 +42,3 @@ class StyleTransferSettings(ModelServerSettings):
         if value is not None and not value.is_file():
             raise ValueError(f"there is no font file {value}")
         return value
-
-    @property
-    def detection_target(self) -> str:
-        """Where the text detection server is."""
-        return self.capability_addresses.get(_DETECTION.name, f"127.0.0.1:{_DETECTION.grpc_port}")

@@ -11,6 +11,7 @@ from interplay.errors import InvalidParameter
 from interplay.predictors.text_detection.regions import RegionParams
 from interplay.rpc.common.v1 import common_pb2
 from interplay.rpc.text_detection.v1 import text_detection_pb2 as pb
+from interplay.serving.checks import check_fraction
 from interplay.store import Manifest
 
 MAX_REGIONS = 2000
@@ -41,7 +42,7 @@ def region_params(options: pb.DetectOptions, manifest: Manifest) -> RegionParams
     if options.HasField("pixel_threshold"):
         changes["pixel_threshold"] = pixel_threshold(options.pixel_threshold, "options.pixel_threshold")
     if options.HasField("score_threshold"):
-        changes["score_threshold"] = fraction(options.score_threshold, "options.score_threshold")
+        changes["score_threshold"] = check_fraction(options.score_threshold, "options.score_threshold")
     if options.HasField("max_regions"):
         if not 1 <= options.max_regions <= MAX_REGIONS:
             raise InvalidParameter(
@@ -50,17 +51,6 @@ def region_params(options: pb.DetectOptions, manifest: Manifest) -> RegionParams
             )
         changes["max_regions"] = options.max_regions
     return RegionParams.from_manifest(manifest, **changes)
-
-
-def fraction(value: float, field: str) -> float:
-    """A value in [0, 1].
-
-    Raises:
-        InvalidParameter: Outside, or not a number.
-    """
-    if not 0.0 <= value <= 1.0:  # also false for NaN
-        raise InvalidParameter(f"{field} is {value:g}; it must be 0 to 1", field=field)
-    return value
 
 
 def pixel_threshold(value: float, field: str) -> float:

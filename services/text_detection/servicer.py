@@ -28,6 +28,7 @@ from interplay.rpc.text_detection.v1 import text_detection_pb2 as pb
 from interplay.rpc.text_detection.v1 import text_detection_pb2_grpc as pb_grpc
 from interplay.serving.batcher import Batcher, BatchLimits
 from interplay.serving.bulk import process_stream, time_left, with_patience
+from interplay.serving.checks import check_fraction
 from interplay.serving.model_service import model_info
 from interplay.serving.requests import Requests, Work, timings_message
 from interplay.serving.runtime import InProcessRuntime
@@ -123,7 +124,7 @@ class TextDetectionServicer(pb_grpc.TextDetectionServiceServicer):
         reader_manifest = self._reader.runtime.manifest
         min_confidence = reader_manifest.thresholds["min_confidence"]
         if request.HasField("min_confidence"):
-            min_confidence = opt.fraction(request.min_confidence, "min_confidence")
+            min_confidence = check_fraction(request.min_confidence, "min_confidence")
         if request.polygons and request.HasField("options"):
             raise InvalidParameter("options find regions, so they cannot come with polygons", field="options")
         params = opt.region_params(request.options, self._segmenter.runtime.manifest)

@@ -52,7 +52,7 @@ def extract(config: BlockConfig, posts: Sequence[Post]) -> list[Any]:
     texts = [post.text if config.source == "text" else post.image_text or "" for post in posts]
     if config.kind == "numbers":
         return [numbers(text) for text in texts]
-    return [GRAMS[config.kind](text, config.shortest, config.longest) for text in texts]
+    return [GRAMS[config.kind](text, config.shortest, config.longest, None) for text in texts]
 
 
 class LearntBlock:

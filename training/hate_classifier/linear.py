@@ -79,7 +79,7 @@ RECIPES = {
     ),
     "nb": Recipe(
         (
-            BlockRecipe(_grams("words", 2, value="present"), "ratio"),
+            BlockRecipe(_grams("words", 2, value="present"), "ratio", least_posts=2),
             BlockRecipe(_grams("letters", 5, 2, value="present"), "ratio", least_posts=3),
         ),
         c=0.02,

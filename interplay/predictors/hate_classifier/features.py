@@ -42,36 +42,35 @@ NUMBERS = (
 LONGEST = 500  # characters that sentiment and parts of speech look at: both take quadratic time
 
 
-def word_grams(text: str, shortest: int, longest: int) -> list[str]:
-    """Runs of `shortest` to `longest` tokens, as often as they come."""
-    return _runs(tokens(text), shortest, longest)
+def word_grams(text: str, shortest: int, longest: int, read: list[str] | None = None) -> list[str]:
+    """Runs of `shortest` to `longest` tokens, as often as they come.
+
+    (Here and below, `read` are the text's tokens, for callers that have them already.)
+    """
+    return _runs(tokens(text) if read is None else read, shortest, longest)
 
 
-def letter_grams(text: str, shortest: int, longest: int) -> list[str]:
+def letter_grams(text: str, shortest: int, longest: int, read: list[str] | None = None) -> list[str]:
     """Runs of `shortest` to `longest` characters within a token with a blank on either side of it."""
-    found = []
-    for token in tokens(text):
-        padded = f" {token} "
-        for size in range(shortest, longest + 1):
-            # A token shorter than the run gives one run, the whole of it.
-            found += [padded[start : start + size] for start in range(max(1, len(padded) - size + 1))]
-            if size >= len(padded):
-                break
+    found: list[str] = []
+    for token in tokens(text) if read is None else read:
+        found += _letter_runs(token, shortest, longest)
     return found
 
 
-def stem_grams(text: str, shortest: int, longest: int) -> list[str]:
+def stem_grams(text: str, shortest: int, longest: int, read: list[str] | None = None) -> list[str]:
     """Runs of stemmed tokens; signs and emoji are left out, classes such as `<url>` are not."""
-    said = [token for token in tokens(text) if token[0] == "<" or any(char.isalnum() for char in token)]
-    return _runs(_stemmer().stemWords([token for token in said if token[0] != ":"]), shortest, longest)
+    read = tokens(text) if read is None else read
+    said = [token for token in read if token[0] == "<" or any(char.isalnum() for char in token)]
+    return _runs([_stem(token) for token in said if token[0] != ":"], shortest, longest)
 
 
-def tag_grams(text: str, shortest: int, longest: int) -> list[str]:
+def tag_grams(text: str, shortest: int, longest: int, read: list[str] | None = None) -> list[str]:
     """Runs of Penn Treebank tags of the words and signs."""
     return _runs(tags(text), shortest, longest)
 
 
-GRAMS: dict[str, Callable[[str, int, int], list[str]]] = {
+GRAMS: dict[str, Callable[[str, int, int, list[str] | None], list[str]]] = {
     "words": word_grams,
     "letters": letter_grams,
     "stems": stem_grams,
@@ -86,13 +85,13 @@ def tags(text: str) -> list[str]:
     return [tag for _, tag in _tagger()(" ".join(words))] if words else []
 
 
-def numbers(text: str) -> np.ndarray:
+def numbers(text: str, read: list[str] | None = None) -> np.ndarray:
     """The numbers of a text: (17,) float64, in the order of `NUMBERS`.
 
     Flesch's grade level and reading ease take the post for one sentence, as Davidson et al. do. For a
     text without words, syllables per word is 0.
     """
-    found = tokens(text)
+    found = tokens(text) if read is None else read
     words = content_words(found)
     syllables = sum(_syllables(word) for word in words)
     per_word = syllables / len(words) if words else 0.0
@@ -129,6 +128,22 @@ def _runs(items: Sequence[str], shortest: int, longest: int) -> list[str]:
         for size in range(shortest, longest + 1)
         for start in range(len(items) - size + 1)
     ]
+
+
+@lru_cache(maxsize=16384)
+def _letter_runs(token: str, shortest: int, longest: int) -> tuple[str, ...]:
+    padded, found = f" {token} ", []
+    for size in range(shortest, longest + 1):
+        # A token shorter than the run gives one run, the whole of it.
+        found += [padded[start : start + size] for start in range(max(1, len(padded) - size + 1))]
+        if size >= len(padded):
+            break
+    return tuple(found)
+
+
+@lru_cache(maxsize=16384)
+def _stem(token: str) -> str:
+    return _stemmer().stemWord(token)
 
 
 @lru_cache(maxsize=16384)

@@ -13,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from interplay.predictors.hate_classifier.features import GRAMS, NUMBERS, numbers
+from interplay.predictors.hate_classifier.text import tokens
 
 VALUES = ("present", "count", "log_count")
 WEIGHTS_FILE, CONFIG_FILE = "weights.safetensors", "linear.json"
@@ -89,12 +91,12 @@ class Block:
         if self.config.kind == "numbers" and not np.array_equal(self.keys, np.arange(len(NUMBERS))):
             raise ValueError(f"block {name!r}: expected {len(NUMBERS)} numbers, got {len(self.keys)}")
 
-    def score(self, text: str) -> float:
-        """The block's part of the log-odds."""
-        scale, weights = self.scale.astype(np.float64), self.weights.astype(np.float64)
+    def score(self, text: str, read: list[str] | None = None) -> float:
+        """The block's part of the log-odds; `read` are the text's tokens, for callers that have them."""
         if self.config.kind == "numbers":
-            return float(np.sum(numbers(text) * scale * weights))
-        counts = Counter(GRAMS[self.config.kind](text, self.config.shortest, self.config.longest))
+            scale, weights = self.scale.astype(np.float64), self.weights.astype(np.float64)
+            return float(np.sum(numbers(text, read) * scale * weights))
+        counts = Counter(GRAMS[self.config.kind](text, self.config.shortest, self.config.longest, read))
         if not counts or not len(self.keys):
             return 0.0
         wanted = np.array([digest(gram) for gram in counts], dtype=np.int64)
@@ -105,7 +107,7 @@ class Block:
             times = np.ones_like(times)
         elif self.config.value == "log_count":
             times = 1 + np.log(times)
-        values = times * self.scale[rows]
+        values = times * self.scale[rows].astype(np.float64)
         if self.config.unit_length:
             values /= max(float(np.linalg.norm(values)), 1e-12)
         return float(values @ self.weights[rows].astype(np.float64))
@@ -131,14 +133,22 @@ class LinearModel:
         self.blocks = tuple(blocks)
         self.bias = float(bias)
 
-    def contributions(self, text: str, image_text: str | None = None) -> dict[str, float]:
+    def contributions(
+        self, text: str, image_text: str | None = None, *, read: list[str] | None = None
+    ) -> dict[str, float]:
         """Each block's part of the log-odds; no image text is read as an empty one, which has no n-grams."""
         sources = {"text": text, "image_text": image_text or ""}
-        return {block.config.name: block.score(sources[block.config.source]) for block in self.blocks}
+        known = {"text": read} if read is not None else {}
+        for source in {block.config.source for block in self.blocks} - known.keys():
+            known[source] = tokens(sources[source])
+        return {
+            block.config.name: block.score(sources[block.config.source], known[block.config.source])
+            for block in self.blocks
+        }
 
-    def score(self, text: str, image_text: str | None = None) -> float:
-        """Log-odds of hate."""
-        return self.bias + sum(self.contributions(text, image_text).values())
+    def score(self, text: str, image_text: str | None = None, *, read: list[str] | None = None) -> float:
+        """Log-odds of hate; `read` are the text's tokens, for callers that have them."""
+        return self.bias + sum(self.contributions(text, image_text, read=read).values())
 
     def probability(self, text: str, image_text: str | None = None) -> float:
         """Probability of hate, 0 to 1."""
@@ -207,6 +217,7 @@ def combine(models: dict[str, LinearModel]) -> LinearModel:
     return LinearModel(blocks, sum(model.bias for model in models.values()) / len(models))
 
 
+@lru_cache(maxsize=1 << 17)
 def digest(gram: str) -> int:
     """The 64-bit key of an n-gram."""
     content = hashlib.blake2b(gram.encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -44,7 +44,11 @@ _TOKEN = regex.compile(
     """,
     regex.VERBOSE,
 )
+_MAY_BE_EMOJI = regex.compile(
+    "[" + "".join(sorted({char for name in emoji.EMOJI_DATA for char in name if not char.isascii()})) + "]"
+)
 _CLASSES = {"url", "user", "number", "smile", "sad", "heart"}
+_ENTITY = regex.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|\w{1,31});")
 _LONG = regex.compile(r"(\p{L})\1{2,}")
 _CAMEL = regex.compile(r"\p{Lu}+(?!\p{Ll})|\p{Lu}?\p{Ll}+|[\p{L}\p{M}]+|\p{N}+")
 _NOT_NAME = regex.compile(r"[^a-z0-9]+")
@@ -60,7 +64,9 @@ def tokens(text: str) -> list[str]:
         Tokens in lower case without white space; none for a text without content. The tokens of the
         tokens joined with blanks are the same again, but for rare scripts' case rules.
     """
-    named = emoji.replace_emoji(html.unescape(text), _emoji_name)
+    named = html.unescape(text)
+    if _MAY_BE_EMOJI.search(named):  # the emoji library takes longer than all the rest
+        named = emoji.replace_emoji(named, _emoji_name)
     plain = unicodedata.normalize("NFKC", named).replace("’", "'").replace("‘", "'")
     found: list[str] = []
     for match in _TOKEN.finditer(plain):
@@ -78,6 +84,25 @@ def tokens(text: str) -> list[str]:
         else:
             found.append(value)
     return found
+
+
+def spans(text: str) -> list[tuple[int, int]]:
+    """Where the things that a text is made of stand in it as given: what a reader would call its words.
+
+    Words, hashtags, names, URLs, numbers, emoji and single ideographs; signs are left out, white space
+    and what HTML writes for a sign ("&amp;") too.
+
+    Returns:
+        (start, end) in code points, end exclusive, in order and without overlap.
+    """
+    plain = _ENTITY.sub(lambda match: " " * len(match.group()), text).replace("’", "'").replace("‘", "'")
+    found: list[tuple[int, int]] = []
+    for each in emoji.emoji_list(plain) if _MAY_BE_EMOJI.search(plain) else []:
+        start, end = each["match_start"], each["match_end"]
+        plain = plain[:start] + " " * (end - start) + plain[end:]
+        found.append((start, end))
+    found += [match.span() for match in _TOKEN.finditer(plain) if not match["sign"]]
+    return sorted(found)
 
 
 def normalize(text: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from gateway.settings import GatewaySettings
 from tests.conftest import ValkeyProcess
 from tests.fake_embedding import FakeEmbedding
+from tests.fake_hate import FakeHate, running_fake
 from tests.fake_locsens import FakeLocSens
 from tests.fake_style_transfer import FakeStyleTransfer
 from tests.unit.gateway.harness import BackgroundLoop, FakeTextServer, RunningGateway, Starter
@@ -85,11 +86,24 @@ def locsens_server(_fake_locsens_server: FakeLocSens) -> FakeLocSens:
     return _fake_locsens_server
 
 
+@pytest.fixture(scope="session")
+def _fake_hate_server(_fake_server: FakeTextServer) -> Iterator[FakeHate]:
+    yield from running_fake(capability_addresses={"text_detection": f"127.0.0.1:{_fake_server.port}"})
+
+
+@pytest.fixture
+def hate_server(_fake_hate_server: FakeHate) -> FakeHate:
+    """The hate classifier server, as new."""
+    _fake_hate_server.reset()
+    return _fake_hate_server
+
+
 def _settings(
     server: FakeTextServer,
     style_server: FakeStyleTransfer,
     embedding_server: FakeEmbedding,
     locsens_server: FakeLocSens,
+    hate_server: FakeHate,
     redis_url: str,
     state: Path,
     overrides: dict[str, Any],
@@ -100,6 +114,7 @@ def _settings(
             "style_transfer": f"127.0.0.1:{style_server.port}",
             "embedding": f"127.0.0.1:{embedding_server.port}",
             "locsens": f"127.0.0.1:{locsens_server.port}",
+            "hate_classifier": f"127.0.0.1:{hate_server.port}",
         },
         "redis_url": redis_url,
         "state_dir": state,
@@ -114,11 +129,18 @@ def _shared_gateway(
     _fake_style_server: FakeStyleTransfer,
     _fake_embedding_server: FakeEmbedding,
     _fake_locsens_server: FakeLocSens,
+    _fake_hate_server: FakeHate,
     shared_valkey: ValkeyProcess,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[RunningGateway]:
     state = tmp_path_factory.mktemp("gateway-state")
-    servers = (_fake_server, _fake_style_server, _fake_embedding_server, _fake_locsens_server)
+    servers = (
+        _fake_server,
+        _fake_style_server,
+        _fake_embedding_server,
+        _fake_locsens_server,
+        _fake_hate_server,
+    )
     settings = _settings(*servers, shared_valkey.url, state, {})
     gateway = RunningGateway(background, settings)
     yield gateway
@@ -132,6 +154,7 @@ def gateway(
     style_server: FakeStyleTransfer,
     embedding_server: FakeEmbedding,
     locsens_server: FakeLocSens,
+    hate_server: FakeHate,
 ) -> RunningGateway:
     """A gateway with default settings: loopback, no keys, no rate limit."""
     return _shared_gateway
@@ -144,6 +167,7 @@ def start_gateway(
     style_server: FakeStyleTransfer,
     embedding_server: FakeEmbedding,
     locsens_server: FakeLocSens,
+    hate_server: FakeHate,
     redis_url: str,
     tmp_path: Path,
 ) -> Iterator[Starter]:
@@ -151,7 +175,7 @@ def start_gateway(
     started: list[RunningGateway] = []
 
     def start(**overrides: Any) -> RunningGateway:
-        servers = (model_server, style_server, embedding_server, locsens_server)
+        servers = (model_server, style_server, embedding_server, locsens_server, hate_server)
         settings = _settings(*servers, redis_url, tmp_path / "state", overrides)
         started.append(RunningGateway(background, settings))
         return started[-1]

@@ -20,6 +20,7 @@ def test_defaults_need_no_configuration() -> None:
         "style_transfer": "127.0.0.1:50052",
         "embedding": "127.0.0.1:50053",
         "locsens": "127.0.0.1:50054",
+        "hate_classifier": "127.0.0.1:50055",
     }
     assert settings.effective_rate_limit == 0
     assert settings.url_allowlist == ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from interplay.media.draw import contact_sheet, draw_regions, unit_sheet, word_plate
+from interplay.media.draw import contact_sheet, draw_influence, draw_regions, unit_sheet, word_plate
 
 GREY = np.full((200, 300, 3), 128, np.uint8)
 BOX = [(100.0, 80.0), (200.0, 80.0), (200.0, 120.0), (100.0, 120.0)]
@@ -140,3 +140,18 @@ def test_under_each_photo_all_but_its_region_is_dimmed() -> None:
     assert (sheet[118 + 22 : 118 + 62, 52:92] == 255).all()  # the second row has one photo
     with pytest.raises(ValueError, match="no rows"):
         unit_sheet([])
+
+
+def test_influence_is_orange_for_and_blue_against() -> None:
+    photo = np.full((60, 120, 3), (10, 200, 90), np.uint8)
+    drawn = draw_influence(photo, np.array([[-0.2, 0.0, 0.4]], np.float32), 120).astype(int)
+    left, middle, right = drawn[30, 2], drawn[30, 60], drawn[30, 117]
+    assert drawn.shape == photo.shape and left[2] > left[0] and right[0] > right[2]
+    assert np.ptp(middle) <= 2, "where nothing is done the photo is grey"
+    assert np.ptp(right) > np.ptp(left), "the tint grows with the weight"
+
+
+def test_influence_of_nothing_is_the_photo_in_grey_and_shrunk() -> None:
+    drawn = draw_influence(np.full((300, 600, 3), 77, np.uint8), np.zeros((7, 7), np.float32), 100)
+    assert drawn.shape == (50, 100, 3) and (drawn == 77).all()
+    assert draw_influence(np.zeros((1, 1, 3), np.uint8), np.ones((7, 7), np.float32), 100).shape == (1, 1, 3)

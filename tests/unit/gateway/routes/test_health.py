@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.conftest import ValkeyProcess, wait_until
 from tests.unit.gateway.harness import BackgroundLoop, FakeTextServer, RunningGateway, Starter
 
-PARTS = ("text_detection", "style_transfer", "embedding", "locsens", "redis", "jobs")
+PARTS = ("text_detection", "style_transfer", "embedding", "locsens", "hate_classifier", "redis", "jobs")
 
 
 def test_alive_and_ready(gateway: RunningGateway) -> None:

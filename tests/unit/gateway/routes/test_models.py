@@ -8,7 +8,7 @@ from tests.unit.gateway.harness import FakeTextServer, RunningGateway, Starter
 def test_models_come_with_limits_and_defaults(gateway: RunningGateway) -> None:
     body = gateway.client.get("/v1/models").json()
     capability, *others = body["capabilities"]
-    assert [c["name"] for c in others] == ["style_transfer", "embedding", "locsens"]
+    assert [c["name"] for c in others] == ["style_transfer", "embedding", "locsens", "hate_classifier"]
     assert all(c["available"] for c in others)
     assert (capability["name"], capability["available"]) == ("text_detection", True)
     (model,) = capability["models"]

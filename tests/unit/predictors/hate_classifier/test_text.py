@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from interplay.predictors.hate_classifier.text import content_words, normalize, tokens
+from interplay.predictors.hate_classifier.text import content_words, normalize, spans, tokens
 
 
 @pytest.mark.parametrize(
@@ -115,3 +115,24 @@ def test_long_texts_take_no_quadratic_time() -> None:
 
 def test_words_of_content() -> None:
     assert content_words(tokens("@a sees 2 GOOD #things !!! 😂 狗")) == ["sees", "good", "things", "狗"]
+
+
+def test_spans_are_of_the_text_as_given() -> None:
+    text = "Hi @bob 😀👨‍👩‍👧 #LoveIt &amp; 漢字 don’t!! https://t.co/x مرحبا 1,000"
+    assert [text[start:end] for start, end in spans(text)] == [
+        "Hi", "@bob", "😀", "👨‍👩‍👧", "#LoveIt", "漢", "字", "don’t", "https://t.co/x", "مرحبا", "1,000",
+    ]  # fmt: skip
+
+
+@given(st.text(max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_spans_of_any_text_are_in_order_and_inside(text: str) -> None:
+    found = spans(text)
+    ends = [end for span in found for end in span]
+    assert ends == sorted(ends) and all(0 <= end <= len(text) for end in ends)
+    assert all(start < end for start, end in found)
+
+
+def test_emoji_are_looked_for_only_where_there_may_be_some() -> None:
+    for name in ("©", "1️⃣", "🇪🇸", "☺"):
+        assert any(token[0] == ":" for token in tokens(name)), name

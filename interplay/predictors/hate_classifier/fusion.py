@@ -1,0 +1,173 @@
+"""What the scores of a post's inputs come to together, how sure that is, and what each input added.
+
+A score is a log-odds; inputs that a post does not have are left out of the sum. Posts with and without text
+of their own are scored and weighed apart: the ones were learnt from tweets, the others from memes, whose
+words are in the image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from interplay.predictors.hate_classifier.answers import INPUTS
+
+WITH_TEXT, WITHOUT_TEXT = "with_text", "without_text"
+
+# Score of each input that a post has, in a post with text and in one without.
+Scores = Mapping[str, Mapping[str, float]]
+Z_95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Posts of about one probability, that no model trained on.
+
+    Attributes:
+        upto: their highest probability; the last bin's is 1.
+        hate: how many of them people called hate.
+        posts: how many they are.
+    """
+
+    upto: float
+    hate: int
+    posts: int
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """How the scores of one kind of post are put together.
+
+    Attributes:
+        bias: log-odds without any input.
+        weights: factor of each input's score.
+        centres: what is taken from the score first, so that an input adds 0 in the mean.
+        bins: by ascending probability.
+    """
+
+    bias: float
+    weights: Mapping[str, float]
+    centres: Mapping[str, float]
+    bins: Sequence[Bin]
+
+    def logit(self, scores: Mapping[str, float]) -> float:
+        """Log-odds of hate."""
+        return self.bias + sum(
+            self.weights[name] * (score - self.centres[name]) for name, score in scores.items()
+        )
+
+    def interval(self, probability: float) -> tuple[float, float]:
+        """95 % interval of the share of hate among posts of about this probability, widened to hold it."""
+        found = next((each for each in self.bins if probability <= each.upto), self.bins[-1])
+        low, high = wilson(found.hate, found.posts)
+        return min(low, probability), max(high, probability)
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How the scores of any post are put together.
+
+    Attributes:
+        baseline: probability of hate where nothing is known of a post.
+        kinds: `WITH_TEXT` and `WITHOUT_TEXT`.
+    """
+
+    baseline: float
+    kinds: Mapping[str, Weighing]
+
+    def probability(self, scores: Scores) -> float:
+        """Probability of hate from the scores of the inputs that are given."""
+        return sigmoid(self.logit(scores)) if scores else self.baseline
+
+    def logit(self, scores: Scores) -> float:
+        """Log-odds of hate."""
+        kind = kind_of(scores)
+        return self.kinds[kind].logit({name: of[kind] for name, of in scores.items()})
+
+    def weighing(self, scores: Scores) -> Weighing:
+        """The one for a post with these inputs."""
+        return self.kinds[kind_of(scores)]
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Fusion:
+        """What `config` made.
+
+        Raises:
+            ValueError: a field is missing or no number.
+        """
+        try:
+            kinds = {
+                kind: Weighing(
+                    float(row["bias"]),
+                    {name: float(row["weights"][name]) for name in row["weights"]},
+                    {name: float(row["centres"][name]) for name in row["weights"]},
+                    [Bin(float(upto), int(hate), int(posts)) for upto, hate, posts in row["bins"]],
+                )
+                for kind, row in ((kind, config["kinds"][kind]) for kind in (WITH_TEXT, WITHOUT_TEXT))
+            }
+            return cls(float(config["baseline"]), kinds)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not the configuration of a fusion: {error!r}") from error
+
+    def config(self) -> dict[str, Any]:
+        """A JSON object that `from_config` takes."""
+        return {
+            "baseline": self.baseline,
+            "kinds": {
+                kind: {
+                    "bias": each.bias,
+                    "weights": dict(each.weights),
+                    "centres": dict(each.centres),
+                    "bins": [[row.upto, row.hate, row.posts] for row in each.bins],
+                }
+                for kind, each in self.kinds.items()
+            },
+        }
+
+
+def kind_of(scores: Scores) -> str:
+    """`WITH_TEXT` or `WITHOUT_TEXT`."""
+    return WITH_TEXT if "text" in scores else WITHOUT_TEXT
+
+
+def sigmoid(logit: float) -> float:
+    """Log-odds to probability."""
+    return 0.5 * (1 + math.tanh(logit / 2))
+
+
+def wilson(hits: int, of: int) -> tuple[float, float]:
+    """95 % interval of a share (E. B. Wilson, JASA 22, 1927); (0, 1) of nothing."""
+    if of == 0:
+        return 0.0, 1.0
+    share, z2 = hits / of, Z_95 * Z_95
+    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
+    half = Z_95 / (1 + z2 / of) * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def shapley(names: Sequence[str], value: Callable[[frozenset[str]], float]) -> dict[str, float]:
+    """Shapley values: what each adds to the value, in the mean over all orders in which they may come.
+
+    They add up to the value of all less that of none.
+
+    Args:
+        names: whose.
+        value: of any set of them.
+    """
+    n, found = len(names), dict.fromkeys(names, 0.0)
+    for name in names:
+        others = [other for other in names if other != name]
+        for size in range(n):
+            part = math.factorial(size) * math.factorial(n - size - 1) / math.factorial(n)
+            for chosen in combinations(others, size):
+                before = frozenset(chosen)
+                found[name] += part * (value(before | {name}) - value(before))
+    return found
+
+
+def given(scores: Scores) -> list[str]:
+    """Names of the inputs that have a score, in the usual order."""
+    return [name for name in INPUTS if name in scores]

@@ -1,0 +1,1 @@
+"""The hate classifier server: ``python -m services.hate_classifier``."""
