@@ -16,7 +16,7 @@ from interplay.capabilities import GATEWAY_METRICS_PORT, WORKER_METRICS_PORT, Ca
 FILE = Path("docker-compose.yml")
 PROMETHEUS = Path("deploy/prometheus.yml")
 # What else has metrics: its port. DCGM's are those of the GPUs.
-OTHERS = {"dcgm-exporter": 9400, "torchserve": 8082}
+OTHERS = {"dcgm-exporter": 9400}
 
 
 def files(root: Path, capabilities: tuple[Capability, ...]) -> dict[Path, str]:
@@ -90,19 +90,20 @@ def _services(capability: Capability, capabilities: tuple[Capability, ...]) -> s
     name, slug = capability.name, capability.slug
     environment = {
         "INTERPLAY_RUNTIME": "${INTERPLAY_RUNTIME:-in_process}",
-        "INTERPLAY_TORCHSERVE_ADDRESS": "torchserve:7070",
+        "INTERPLAY_TORCHSERVE__TARGET": "torchserve:7070",
+        "INTERPLAY_TORCHSERVE__KEY_FILE": "/torchserve/key_file.json",
     }
     called = [c for c in capabilities if c.name in capability.calls]
     if called:
         known = json.dumps({c.name: target(c) for c in called})
         environment["INTERPLAY_CAPABILITY_ADDRESSES"] = f"'{known}'"
     depends = [line for c in called for line in _waiting(c.slug)]
-    volumes = ""
+    volumes = ["torchserve:/torchserve:ro"]
     if capability.indexes:
         environment["INTERPLAY_QDRANT_URL"] = "http://qdrant:6333"
         environment["INTERPLAY_QDRANT_API_KEY"] = "${QDRANT_API_KEY:?see the head of docker-compose.yml}"
         environment["INTERPLAY_STATE_DIR"] = "/state"
-        volumes = "    volumes: [index-snapshots:/state]\n"
+        volumes.append("index-snapshots:/state")
         depends.append("qdrant: { condition: service_healthy }")
     waiting = "".join(f"      {line}\n" for line in depends)
     return f"""\
@@ -113,7 +114,8 @@ def _services(capability: Capability, capabilities: tuple[Capability, ...]) -> s
     image: interplay-{slug}:{__version__}
     mem_limit: {resources_of(name).limit_mib}m
     environment:
-{"".join(f"      {key}: {value}{chr(10)}" for key, value in environment.items())}{volumes}\
+{"".join(f"      {key}: {value}{chr(10)}" for key, value in environment.items())}\
+    volumes: [{", ".join(f'"{volume}"' for volume in volumes)}]
     networks: {{ inside: {{ aliases: [{slug}] }} }}
 {"    depends_on:" + chr(10) + waiting if depends else ""}\
     healthcheck:

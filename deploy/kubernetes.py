@@ -106,7 +106,9 @@ def server(capability: Capability) -> list[Manifest]:
         else {"strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}}
     )
     spec["template"] = {
-        "metadata": {"labels": {**labels, "interplay/role": "model-server"}},
+        "metadata": {
+            "labels": {**labels, "interplay/role": "model-server", "interplay/capability": capability.name}
+        },
         "spec": _pod(capability, ports),
     }
     if capability.indexes:

@@ -81,11 +81,18 @@ def pod_labels(workload: Manifest) -> dict[str, str]:
 
 
 def container(workload: Manifest) -> Manifest:
-    """The only container of a workload."""
-    (only,) = pod(workload)["containers"]
-    assert "initContainers" not in pod(workload)
-    result: Manifest = only
+    """The container of a workload: the one of ours, where there is another beside it."""
+    first, *others = pod(workload)["containers"]
+    assert [other["name"] for other in others] in ([], ["torchserve"])
+    result: Manifest = first
     return result
+
+
+def containers(workload: Manifest) -> list[Manifest]:
+    """All containers of a workload."""
+    assert "initContainers" not in pod(workload)
+    found: list[Manifest] = pod(workload)["containers"]
+    return found
 
 
 def environment(workload: Manifest, manifests: list[Manifest]) -> dict[str, str]:

@@ -22,6 +22,7 @@ _FIELDS = {
     "resources",
     "components",
     "patches",
+    "images",
     "configMapGenerator",
     "generatorOptions",
 }
@@ -60,6 +61,9 @@ def _apply(folder: Path, given: list[Manifest]) -> list[Manifest]:
         manifests.append(_config_map(folder, generator, file))
     for patch in wanted.get("patches", []):
         manifests = _patched(folder, patch, manifests, file)
+    for image in wanted.get("images", []):
+        _check(image, {"name", "newName", "newTag"}, file)
+        _set_image(manifests, image)
     for manifest in manifests:
         if "namespace" in wanted and manifest["kind"] not in _CLUSTER_WIDE:
             manifest["metadata"]["namespace"] = wanted["namespace"]
@@ -80,6 +84,15 @@ def _config_map(folder: Path, generator: dict[str, Any], file: Path) -> Manifest
     data = {Path(name).name: (folder / name).read_text() for name in generator["files"]}
     metadata = {"name": generator["name"], "labels": generator.get("options", {}).get("labels", {})}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def _set_image(manifests: list[Manifest], image: dict[str, str]) -> None:
+    for manifest in manifests:
+        pod = manifest.get("spec", {}).get("template", {}).get("spec", {})
+        for container in pod.get("containers", []):
+            name, _, tag = container["image"].rpartition(":")
+            if name == image["name"]:
+                container["image"] = f"{image.get('newName', name)}:{image.get('newTag', tag)}"
 
 
 def _patched(folder: Path, patch: dict[str, Any], manifests: list[Manifest], file: Path) -> list[Manifest]:

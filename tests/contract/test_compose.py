@@ -164,7 +164,7 @@ def test_files_that_are_mounted_exist() -> None:
         for volume in service.get("volumes", [])
         if volume.startswith("./")
     }
-    assert mounted and all((REPOSITORY_ROOT / path).exists() for path in mounted - {"./torchserve-models"})
+    assert mounted and all((REPOSITORY_ROOT / path).exists() for path in mounted)
 
 
 def test_the_job_table_takes_the_url_of_postgres(postgres_url: str) -> None:
@@ -185,15 +185,16 @@ def test_every_variable_is_one_that_the_process_reads() -> None:
     known = {"gateway": GatewaySettings, "worker": WorkerSettings}
     for name in OURS:
         settings: type[ProcessSettings] = known.get(name, StateSettings)
-        fields = {*settings.model_fields, *IndexSettings.model_fields, "torchserve_address"}
+        fields = {*settings.model_fields, *IndexSettings.model_fields, "torchserve"}
         for variable in SERVICES[name].get("environment", {}):
-            assert variable.removeprefix("INTERPLAY_").lower() in fields, (name, variable)
+            assert variable.removeprefix("INTERPLAY_").lower().partition("__")[0] in fields, (name, variable)
 
 
-def test_torchserve_is_set_up_as_in_kubernetes() -> None:
-    manifests = yaml.safe_load_all(
-        (REPOSITORY_ROOT / "k8s/components/torchserve/torchserve.yaml").read_text()
-    )
-    (config,) = [m["data"]["config.properties"] for m in manifests if m["kind"] == "ConfigMap"]
-    assert (REPOSITORY_ROOT / "deploy/torchserve.properties").read_text() == config
-    assert "enable_model_api=false" in config and "management_address=http://127.0.0.1:" in config
+def test_torchserve_leaves_its_token_where_the_model_servers_read_it() -> None:
+    torchserve = SERVICES["torchserve"]
+    assert torchserve["volumes"] == ["torchserve:/torchserve"]
+    for capability in CAPABILITIES:
+        server = SERVICES[capability.slug]
+        assert "torchserve:/torchserve:ro" in server["volumes"]
+        assert server["environment"]["INTERPLAY_TORCHSERVE__KEY_FILE"].startswith("/torchserve/")
+        assert server["environment"]["INTERPLAY_RUNTIME"] == "in_process"

@@ -7,6 +7,7 @@ Every overlay is rendered, and every component on the base: with ``kubectl`` whe
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from tests.kubernetes import (
     Manifest,
     component_overlay,
     container,
+    containers,
     environment,
     kubectl,
     may_connect,
@@ -110,7 +112,7 @@ def test_schemas(manifests: list[Manifest]) -> None:
 def test_every_row_of_the_table_has_its_workload(manifests: list[Manifest]) -> None:
     missing = OURS - set(workloads(manifests))
     assert not missing, f"not in k8s/: {sorted(missing)}; run: make deploy"
-    assert set(workloads(manifests)) - OURS <= {"valkey", "qdrant", "torchserve"}
+    assert set(workloads(manifests)) - OURS <= {"valkey", "qdrant"}
 
 
 def test_everything_is_in_the_namespace_which_is_restricted(manifests: list[Manifest]) -> None:
@@ -125,9 +127,9 @@ def test_pods_meet_the_restricted_standard(manifests: list[Manifest]) -> None:
         assert context["runAsNonRoot"] is True and context["runAsUser"] > 0, name
         assert context["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert pod(workload)["automountServiceAccountToken"] is False, name
-        own = container(workload)["securityContext"]
-        assert own["allowPrivilegeEscalation"] is False and own["readOnlyRootFilesystem"] is True, name
-        assert own["capabilities"] == {"drop": ["ALL"]} and "privileged" not in own, name
+        for own in (each["securityContext"] for each in containers(workload)):
+            assert own["allowPrivilegeEscalation"] is False and own["readOnlyRootFilesystem"] is True, name
+            assert own["capabilities"] == {"drop": ["ALL"]} and "privileged" not in own, name
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod(workload)), name
         kinds = {key for volume in pod(workload)["volumes"] for key in volume if key != "name"}
         assert kinds <= {"emptyDir", "persistentVolumeClaim", "secret", "configMap"}, name
@@ -137,14 +139,15 @@ def test_images_are_pinned(manifests: list[Manifest]) -> None:
     for name, workload in workloads(manifests).items():
         image = container(workload)["image"]
         assert image == f"interplay-{name}:{__version__}" or name not in OURS, name
-        assert re.search(r":v?\d+\.\d+", image), image
+        assert all(re.search(r":v?\d+\.\d+", each["image"]) for each in containers(workload)), name
 
 
 def test_pods_have_probes_requests_and_a_memory_limit(manifests: list[Manifest]) -> None:
     for name, workload in workloads(manifests).items():
-        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container(workload)), name
-        resources = container(workload)["resources"]
-        assert {"cpu", "memory"} <= set(resources["requests"]) and "memory" in resources["limits"], name
+        for each in containers(workload):
+            assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(each), name
+            resources = each["resources"]
+            assert {"cpu", "memory"} <= set(resources["requests"]) and "memory" in resources["limits"], name
 
 
 def test_what_is_referred_to_exists(manifests: list[Manifest]) -> None:
@@ -156,7 +159,7 @@ def test_what_is_referred_to_exists(manifests: list[Manifest]) -> None:
                 assert port is None or port in ports(workload), (name, probe)
         own = {c["metadata"]["name"] for c in workload["spec"].get("volumeClaimTemplates", [])}
         volumes = {volume["name"] for volume in pod(workload)["volumes"]} | own
-        assert {mount["name"] for mount in container(workload)["volumeMounts"]} == volumes, name
+        assert {m["name"] for each in containers(workload) for m in each["volumeMounts"]} == volumes, name
         for volume in pod(workload)["volumes"]:
             assert volume.get("persistentVolumeClaim", {"claimName": None})["claimName"] in {None, *claims}
         if workload["kind"] == "StatefulSet":
@@ -245,8 +248,9 @@ def test_every_variable_is_one_that_the_process_reads(manifests: list[Manifest],
         }.get(part, {*ModelServerSettings.model_fields, *IndexSettings.model_fields})
         own = {v["name"] for v in container(workloads(manifests)[part])["env"]} - {"VALKEY_PASSWORD"}
         if name == "components/torchserve":
-            known.add("torchserve_address")
-        assert {variable.removeprefix("INTERPLAY_").lower() for variable in own} <= known, part
+            known.add("torchserve")
+        fields = {variable.removeprefix("INTERPLAY_").lower().partition("__")[0] for variable in own}
+        assert fields <= known, part
 
 
 def test_grace_periods_are_longer_than_the_drains(manifests: list[Manifest]) -> None:
@@ -288,13 +292,12 @@ def test_network_policies_deny_all_but_the_edges(manifests: list[Manifest]) -> N
             )
     scraped = {port["port"] for rule in policies["metrics"]["spec"]["ingress"] for port in rule["ports"]}
     assert scraped == {GATEWAY_METRICS_PORT, WORKER_METRICS_PORT, *(c.metrics_port for c in CAPABILITIES)}
-    for store, port in (("valkey", 6379), ("qdrant", 6333), ("torchserve", 7070)):
+    for store, port in (("valkey", 6379), ("qdrant", 6333)):
         if store not in workloads(manifests):
             continue
         clients = {c for c in OURS if may_connect(manifests, c, store, port)}
         indexes = {c.slug for c in CAPABILITIES if c.indexes}
-        servers = {c.slug for c in CAPABILITIES}
-        expected = {"valkey": {"gateway", "worker"}, "qdrant": indexes, "torchserve": servers}
+        expected = {"valkey": {"gateway", "worker"}, "qdrant": indexes}
         assert clients == expected[store], store
 
 
@@ -356,6 +359,39 @@ def test_gpu_overlays_give_each_model_server_one(overlay: str, resource: str) ->
         assert container(workload)["resources"]["limits"][resource] == 1
         assert environment(workload, manifests)["INTERPLAY_DEVICE"] == "cuda"
         assert any(t["key"] == "nvidia.com/gpu" for t in pod(workload)["tolerations"])
+
+
+def test_the_overlay_of_the_operations_guide_works(tmp_path: Path) -> None:
+    guide = (REPOSITORY_ROOT / "docs/operations.md").read_text()
+    (example,) = re.findall(r"```yaml\n# my-overlay/kustomization.yaml\n(.*?)```", guide, re.DOTALL)
+    relative = os.path.relpath(REPOSITORY_ROOT.resolve(), tmp_path.resolve())
+    (tmp_path / "kustomization.yaml").write_text(example.replace("../k8s", f"{relative}/k8s"))
+    manifests = render(tmp_path)
+    assert normal(kustomize.render(tmp_path)) == normal(manifests)
+    image = container(workloads(manifests)["gateway"])["image"]
+    assert image == f"registry.example.org/interplay-gateway:{__version__}"
+
+
+def test_the_guide_names_every_overlay_component_and_profile() -> None:
+    guide = (REPOSITORY_ROOT / "docs/operations.md").read_text()
+    assert all(f"`{name}`" in guide for name in (*OVERLAYS, *COMPONENTS))
+
+
+def test_torchserve_is_beside_each_model_server_and_shares_its_token_with_nobody_else(tmp_path: Path) -> None:
+    manifests = render(component_overlay("torchserve", tmp_path))
+    for capability in CAPABILITIES:
+        workload = workloads(manifests)[capability.slug]
+        server, torchserve = containers(workload)
+        variables = {v["name"]: v for v in torchserve["env"]}
+        assert pod_labels(workload)["interplay/capability"] == capability.name
+        field = variables["INTERPLAY_TORCHSERVE_CAPABILITIES"]["valueFrom"]["fieldRef"]["fieldPath"]
+        assert field == "metadata.labels['interplay/capability']"
+        assert "ports" not in torchserve, "it listens on the loopback alone"
+        assert {"name": "torchserve", "emptyDir": {}} in pod(workload)["volumes"]
+        (mount,) = [m for m in server["volumeMounts"] if m["name"] == "torchserve"]
+        assert mount["readOnly"] is True
+        key = environment(workload, manifests)["INTERPLAY_TORCHSERVE__KEY_FILE"]
+        assert key == f"{mount['mountPath']}/key_file.json"
 
 
 def test_external_stores_take_their_place(tmp_path: Path) -> None:
