@@ -38,9 +38,7 @@ def resources_of(name: str, figures: Path = FIGURES) -> Resources:
     Memory: the measured peak and a tenth, in steps of 128 MiB; the limit is twice that, for larger images
     than the benchmark's. CPU: the cores used under full load, in steps of 250 m.
     """
-    measured = {
-        key: value for key, value in json.loads(figures.read_text()).items() if isinstance(value, dict)
-    }
+    measured = json.loads(figures.read_text())["parts"]
     own = measured.get(name)
     cores = own["cpu_cores"] if own else max(m["cpu_cores"] for m in measured.values())
     peak = own["peak_mib"] if own else max(m["peak_mib"] for m in measured.values())

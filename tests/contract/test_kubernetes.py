@@ -16,6 +16,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from deploy.resources import resources_of
 from gateway.settings import GatewaySettings
 from interplay import __version__
 from interplay.capabilities import (
@@ -148,6 +149,19 @@ def test_pods_have_probes_requests_and_a_memory_limit(manifests: list[Manifest])
             assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(each), name
             resources = each["resources"]
             assert {"cpu", "memory"} <= set(resources["requests"]) and "memory" in resources["limits"], name
+
+
+def test_requests_are_what_was_measured(manifests: list[Manifest], name: str) -> None:
+    for capability in CAPABILITIES:
+        own = container(workloads(manifests)[capability.slug])["resources"]
+        limit = resources_of(capability.name).as_kubernetes()
+        assert own["limits"]["memory"] == limit["limits"]["memory"]
+        assert own["requests"] == limit["requests"] or name == "overlays/local"
+    for part in ("gateway", "worker"):
+        own = container(workloads(manifests)[part])["resources"]
+        wanted = resources_of(part)
+        assert int(own["requests"]["cpu"].removesuffix("m")) >= int(wanted.cpu.removesuffix("m")), part
+        assert int(own["requests"]["memory"].removesuffix("Mi")) >= wanted.memory_mib, part
 
 
 def test_what_is_referred_to_exists(manifests: list[Manifest]) -> None:

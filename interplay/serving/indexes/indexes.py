@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -69,6 +70,7 @@ class Indexes:
         # Searches are short; a build's publishing is not, and must not keep them waiting.
         self._searching = ThreadPoolExecutor(available_cores(), thread_name_prefix="search")
         self._changing = ThreadPoolExecutor(4, thread_name_prefix="index")
+        self._measuring = threading.Lock()
         self._changing.submit(self._measure_all)
 
     def close(self) -> None:
@@ -116,7 +118,8 @@ class Indexes:
     def drop(self, name: str) -> None:
         """Remove an index."""
         self.catalogue.drop(name)
-        metrics.INDEX_ENTRIES.remove_by_labels({"index": name})
+        with self._measuring:
+            metrics.INDEX_ENTRIES.remove_by_labels({"index": name})
 
     def measured(self, info: IndexInfo) -> None:
         """Set the gauge of an index."""
@@ -124,8 +127,9 @@ class Indexes:
 
     def _measure_all(self) -> None:
         try:
-            for info in self.catalogue.all():
-                self.measured(info)
+            with self._measuring:
+                for info in self.catalogue.all():
+                    self.measured(info)
         except Exception:  # a Qdrant server that is not up yet must not keep this one from starting
             log.warning("indexes_not_measured", exc_info=True)
 
