@@ -187,3 +187,4 @@ def test_every_panel_has_data_and_no_alert_is_wrong(system: System, prometheus: 
     assert firing == set()
     searched = prometheus.query('interplay_index_entries{job="embedding", index="watched"}')
     assert [sample["value"][1] for sample in searched] == ["3"]
+    assert httpx.delete(f"{system.url}/v1/indexes/watched", trust_env=False).status_code == 204
