@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -19,6 +20,20 @@ COMPONENTS = sorted(folder.name for folder in (K8S / "components").iterdir())
 # Components that mean nothing without another one.
 NEEDS = {"autoscaling-indexes": ["qdrant-cluster"]}
 Manifest = dict[str, Any]
+
+
+def normal(manifests: list[Manifest]) -> dict[tuple[str, str], Any]:
+    """Manifests by kind and name, for comparison: the items of lists are put in order."""
+
+    def ordered(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: ordered(item) for key, item in value.items()}
+        if isinstance(value, list):
+            items = [ordered(item) for item in value]
+            return sorted(items, key=lambda i: json.dumps(i, sort_keys=True))
+        return value
+
+    return {(m["kind"], m["metadata"]["name"]): ordered(m) for m in manifests}
 
 
 def kubectl() -> str | None:

@@ -45,7 +45,10 @@ COPIED = (
     "docs/operations.md",
 )
 FILES = ("docker-compose.yml", "Dockerfile", "pyproject.toml", "tests/*.py")
-CHECKS = [f"tests/contract/test_{name}.py" for name in ("compose", "kubernetes", "monitoring")]
+CHECKS = [
+    f"tests/contract/test_{name}.py"
+    for name in ("compose", "kubernetes", "kubernetes_overlays", "monitoring")
+]
 
 
 @pytest.fixture(scope="module")
