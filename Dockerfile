@@ -15,7 +15,7 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
     PATH=/venv/bin:$PATH
 RUN groupadd --gid 1000 interplay \
     && useradd --uid 1000 --gid 1000 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin interplay \
-    && install --directory --owner=interplay --group=interplay /state /data
+    && install --directory --owner=interplay --group=interplay /state /data /torchserve
 WORKDIR /app
 
 # Packages of one role. The project itself is not installed: its code is copied as the last layer,
@@ -36,6 +36,11 @@ RUN pip install --constraint constraints.txt '.[worker]' && pip uninstall --yes 
 # OpenCV without windows is the same code and needs no libGL.
 FROM packages AS serving-packages
 RUN pip install --constraint constraints.txt '.[serving]' && pip uninstall --yes interplay opencv-python \
+    && pip install "opencv-python-headless==$(sed -n 's/^opencv-python==//p' constraints.txt)"
+
+# TorchServe's archives hand their calls to this project's predictors, so its image has them, too.
+FROM packages AS torchserve-packages
+RUN pip install --constraint constraints.txt '.[serving,torchserve]' && pip uninstall --yes interplay opencv-python \
     && pip install "opencv-python-headless==$(sed -n 's/^opencv-python==//p' constraints.txt)"
 
 FROM base AS gateway
@@ -75,3 +80,14 @@ ENV CAPABILITY=${CAPABILITY} INTERPLAY_HOST=0.0.0.0 INTERPLAY_METRICS_HOST=0.0.0
 HEALTHCHECK --interval=10s --timeout=5s --start-period=180s --retries=3 \
     CMD python -m interplay.launcher.probe grpc "$CAPABILITY"
 ENTRYPOINT ["sh", "-c", "exec python -m \"services.$CAPABILITY\""]
+
+FROM base AS torchserve
+COPY --from=torchserve-packages /venv /venv
+COPY interplay interplay
+COPY model_store model_store
+USER 1000:1000
+ENV INTERPLAY_TORCHSERVE_DIR=/torchserve
+EXPOSE 7070
+HEALTHCHECK --interval=10s --timeout=5s --start-period=300s --retries=3 \
+    CMD ["python", "-c", "import socket; socket.create_connection(('127.0.0.1', 7070), 3)"]
+ENTRYPOINT ["python", "-m", "interplay.launcher.torchserve"]

@@ -92,6 +92,10 @@ protos-baseline: $(STAMP) ## Publish the protos as they are: later changes are c
 openapi: $(STAMP) ## Write docs/openapi.json from the gateway
 	@$(BIN)/python -m gateway.openapi
 
+.PHONY: deploy
+deploy: $(STAMP) ## Write what lists capabilities in docker-compose.yml, k8s/ and deploy/, and the dashboards
+	@$(BIN)/python -m deploy.generate
+
 .PHONY: docs
 docs: openapi ## Write what is generated in docs/: the OpenAPI description and the configuration page
 	@$(BIN)/python docs/configuration.py

@@ -24,6 +24,7 @@ class Capability:
         summary: One line for people (README, ``interplay up``, OpenAPI tag).
         thesis: Chapter or section numbers.
         indexes: Whether it keeps indexes, so that its server has ``IndexService``, too.
+        calls: Names of the capabilities whose servers its own server asks.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Capability:
     summary: str
     thesis: str
     indexes: bool = False
+    calls: tuple[str, ...] = ()
 
     @property
     def slug(self) -> str:
@@ -64,6 +66,7 @@ CAPABILITIES: tuple[Capability, ...] = (
         models=("style-scene", "style-print", "style-handwriting", "style-selective"),
         summary="Give text another look: restyle photos or only their text, draw words in a style",
         thesis="3.2",
+        calls=("text_detection",),
     ),
     Capability(
         name="embedding",
@@ -93,6 +96,7 @@ CAPABILITIES: tuple[Capability, ...] = (
         models=("hate-classifier",),
         summary="Hate speech in posts of text and image: how likely, of what kind, and what says so",
         thesis="6",
+        calls=("text_detection",),
     ),
 )
 

@@ -80,6 +80,17 @@ WORKER_HEARTBEAT_AGE = Gauge(
     "interplay_worker_heartbeat_age_seconds", "Age of the oldest running job's heartbeat"
 )
 
+INDEX_ENTRIES = Gauge("interplay_index_entries", "Entries of the generation that answers", ["index"])
+INDEX_SEARCH = Histogram(
+    "interplay_index_search_seconds",
+    "Search in an index, without what asks the model; plan: exact (all that pass compared) or graph",
+    ["plan"],
+    buckets=SECONDS_BUCKETS,
+)
+INDEX_PUBLISH = Histogram(
+    "interplay_index_publish_seconds", "Optimising a generation and letting it answer", buckets=JOB_BUCKETS
+)
+
 FETCHES = Counter("interplay_fetch_total", "Image URL fetches", ["result"])
 FETCHED_BYTES = Counter("interplay_fetch_bytes_total", "Bytes fetched from image URLs")
 RATE_LIMITED = Counter("interplay_rate_limited_total", "Requests refused by the rate limit", ["reason"])

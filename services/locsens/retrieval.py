@@ -18,7 +18,7 @@ from interplay.models.locsens import CentredParts
 from interplay.predictors.locsens.retriever import PartsItem, PreferenceItem, ScoreItem
 from interplay.predictors.locsens.scorer import TripletItem
 from interplay.serving.batcher import Batcher
-from interplay.serving.indexes.indexes import Indexes
+from interplay.serving.indexes.indexes import Indexes, observe_search
 from interplay.serving.requests import Work
 
 # Candidates of the fast mode: anywhere, and within a distance of the place. A second round looks where the
@@ -162,9 +162,11 @@ class Retrieval:
 
         def search() -> tuple[list[str], NDArray[np.float32]]:
             there: dict[str, NDArray[np.float32]] = {}
+            started = time.perf_counter()
             with self._indexes.searchable(name) as index:
                 for wanted, count in searches:
                     there.update(zip(*index.candidates(direction, count, wanted), strict=True))
+            observe_search(started, exact=False)
             return list(there), np.array(list(there.values()), np.float32).reshape(-1, len(direction))
 
         return await self._indexes.read(search)

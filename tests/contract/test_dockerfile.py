@@ -15,7 +15,12 @@ STAGES = {
         r"^FROM (\S+) AS (\S+)\n(.*?)(?=^FROM |\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL
     )
 }
-ROLES = {"gateway": "gateway", "worker": "worker", "model-server": "serving"}
+ROLES = {
+    "gateway": "gateway",
+    "worker": "worker",
+    "model-server": "serving",
+    "torchserve": "serving,torchserve",
+}
 
 
 @pytest.mark.parametrize("target", ROLES)

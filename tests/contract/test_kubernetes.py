@@ -1,96 +1,104 @@
-"""The Kubernetes manifests: valid, restricted, consistent with one another and with the capability table."""
+"""The Kubernetes manifests: valid, restricted, consistent with one another and with the capability table.
+
+Every overlay is rendered, and every component on the base: with ``kubectl`` where it is installed, else by
+``tests/kustomize.py``.
+"""
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
+import re
 from pathlib import Path
-from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
 
+from deploy.resources import resources_of
 from gateway.settings import GatewaySettings
 from interplay import __version__
-from interplay.capabilities import CAPABILITIES, GATEWAY_METRICS_PORT, GATEWAY_PORT, WORKER_METRICS_PORT
+from interplay.capabilities import (
+    CAPABILITIES,
+    GATEWAY_METRICS_PORT,
+    GATEWAY_PORT,
+    WORKER_METRICS_PORT,
+    Capability,
+)
+from interplay.serving.indexes.settings import IndexSettings
 from interplay.serving.settings import ModelServerSettings
 from interplay.settings import StateSettings
 from services.worker.settings import WorkerSettings
+from tests import kustomize
 from tests.conftest import REPOSITORY_ROOT
+from tests.kubernetes import (
+    COMPONENTS,
+    K8S,
+    OVERLAYS,
+    Manifest,
+    component_overlay,
+    container,
+    containers,
+    environment,
+    kubectl,
+    may_connect,
+    normal,
+    of_kind,
+    pod,
+    pod_labels,
+    ports,
+    render,
+    render_with_kubectl,
+    selects,
+    workloads,
+)
 
-K8S = REPOSITORY_ROOT / "k8s"
 KUBERNETES_VERSION = "1.32"
-Manifest = dict[str, Any]
+RENDERED = [f"overlays/{name}" for name in OVERLAYS] + [f"components/{name}" for name in COMPONENTS]
+# Kinds that come with KEDA and the Prometheus operator; their own checks are below.
+CUSTOM = {"ScaledObject", "PodMonitor", "PrometheusRule"}
+OURS = {"gateway", "worker", *(c.slug for c in CAPABILITIES)}
 
 
-def base_manifests() -> list[Manifest]:
-    """Documents of the base as they are written, in the order of its kustomization."""
-    kustomization = yaml.safe_load((K8S / "base" / "kustomization.yaml").read_text())
-    files = [K8S / "base" / name for name in kustomization["resources"]]
-    assert {f.name for f in files} == {f.name for f in (K8S / "base").glob("*.yaml")} - {"kustomization.yaml"}
-    return [document for file in files for document in yaml.safe_load_all(file.read_text())]
+def kustomization(name: str, scratch: Path) -> Path:
+    """Folder to render: an overlay, or an overlay made for a component."""
+    kind, _, own = name.partition("/")
+    return K8S / name if kind == "overlays" else component_overlay(own, scratch)
 
 
-def rendered(folder: Path) -> list[Manifest]:
-    """Documents of a kustomization as kubectl renders them."""
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("kubectl is not installed; the base is checked without it")
-    done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
+@pytest.fixture(scope="module", params=RENDERED)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
-@pytest.fixture(scope="module", params=["base as written", "base", "overlays/local"])
-def manifests(request: pytest.FixtureRequest) -> list[Manifest]:
-    return base_manifests() if request.param == "base as written" else rendered(K8S / request.param)
+@pytest.fixture(scope="module")
+def manifests(name: str, tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+    return render(kustomization(name, tmp_path_factory.mktemp("overlay")))
 
 
-def of_kind(manifests: list[Manifest], *kinds: str) -> dict[str, Manifest]:
-    """Manifests of some kinds by name."""
-    return {m["metadata"]["name"]: m for m in manifests if m["kind"] in kinds}
+def test_kubectl_and_our_reader_agree(name: str, tmp_path: Path) -> None:
+    if kubectl() is None:
+        pytest.skip("kubectl is not installed: what is checked here was rendered by tests/kustomize.py alone")
+    folder = kustomization(name, tmp_path)
+    assert normal(kustomize.render(folder)) == normal(render_with_kubectl(folder))
 
 
-def workloads(manifests: list[Manifest]) -> dict[str, Manifest]:
-    """Deployments and StatefulSets by name."""
-    return of_kind(manifests, "Deployment", "StatefulSet")
-
-
-def pod(workload: Manifest) -> Manifest:
-    """The pod's specification."""
-    spec: Manifest = workload["spec"]["template"]["spec"]
-    return spec
-
-
-def container(workload: Manifest) -> Manifest:
-    """The only container of a workload."""
-    (only,) = pod(workload)["containers"]
-    result: Manifest = only
-    return result
-
-
-def environment(workload: Manifest, manifests: list[Manifest]) -> dict[str, str]:
-    """Variables of a workload: its ConfigMap's, then its own; references to secrets as they are written."""
-    variables: dict[str, str] = {}
-    for source in container(workload).get("envFrom", []):
-        variables |= of_kind(manifests, "ConfigMap")[source["configMapRef"]["name"]]["data"]
-    return variables | {v["name"]: v.get("value", "") for v in container(workload).get("env", [])}
-
-
-def ports(workload: Manifest) -> dict[str, int]:
-    """Container ports by name."""
-    return {port["name"]: port["containerPort"] for port in container(workload)["ports"]}
+def test_our_reader_renders_everything_and_refuses_what_it_does_not_know(name: str, tmp_path: Path) -> None:
+    assert workloads(kustomize.render(kustomization(name, tmp_path)))
+    (tmp_path / "kustomization.yaml").write_text("resources: []\nhelmCharts: [{name: x}]\n")
+    with pytest.raises(kustomize.Unknown, match="helmCharts"):
+        kustomize.render(tmp_path)
 
 
 def test_schemas(manifests: list[Manifest]) -> None:
     for manifest in manifests:
-        kubernetes_validate.validate(manifest, KUBERNETES_VERSION, strict=True)
+        if manifest["kind"] not in CUSTOM:
+            kubernetes_validate.validate(manifest, KUBERNETES_VERSION, strict=True)
 
 
-def test_one_workload_a_capability_beside_gateway_worker_and_valkey(manifests: list[Manifest]) -> None:
-    assert set(workloads(manifests)) == {c.slug for c in CAPABILITIES} | {"gateway", "worker", "valkey"}
+def test_every_row_of_the_table_has_its_workload(manifests: list[Manifest]) -> None:
+    missing = OURS - set(workloads(manifests))
+    assert not missing, f"not in k8s/: {sorted(missing)}; run: make deploy"
+    assert set(workloads(manifests)) - OURS <= {"valkey", "qdrant"}
 
 
 def test_everything_is_in_the_namespace_which_is_restricted(manifests: list[Manifest]) -> None:
@@ -105,57 +113,96 @@ def test_pods_meet_the_restricted_standard(manifests: list[Manifest]) -> None:
         assert context["runAsNonRoot"] is True and context["runAsUser"] > 0, name
         assert context["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert pod(workload)["automountServiceAccountToken"] is False, name
-        own = container(workload)["securityContext"]
-        assert own["allowPrivilegeEscalation"] is False and own["readOnlyRootFilesystem"] is True, name
-        assert own["capabilities"] == {"drop": ["ALL"]}, name
+        for own in (each["securityContext"] for each in containers(workload)):
+            assert own["allowPrivilegeEscalation"] is False and own["readOnlyRootFilesystem"] is True, name
+            assert own["capabilities"] == {"drop": ["ALL"]} and "privileged" not in own, name
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod(workload)), name
         kinds = {key for volume in pod(workload)["volumes"] for key in volume if key != "name"}
-        assert kinds <= {"emptyDir", "persistentVolumeClaim", "secret"}, name
+        assert kinds <= {"emptyDir", "persistentVolumeClaim", "secret", "configMap"}, name
 
 
-def test_images_are_pinned_to_this_version(manifests: list[Manifest]) -> None:
+def test_images_are_pinned(manifests: list[Manifest]) -> None:
     for name, workload in workloads(manifests).items():
         image = container(workload)["image"]
-        assert image == f"interplay-{name}:{__version__}" or name == "valkey", name
-        assert ":" in image and not image.endswith(":latest"), name
+        assert image == f"interplay-{name}:{__version__}" or name not in OURS, name
+        assert all(re.search(r":v?\d+\.\d+", each["image"]) for each in containers(workload)), name
 
 
 def test_pods_have_probes_requests_and_a_memory_limit(manifests: list[Manifest]) -> None:
     for name, workload in workloads(manifests).items():
-        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container(workload)), name
-        resources = container(workload)["resources"]
-        assert {"cpu", "memory"} <= set(resources["requests"]) and "memory" in resources["limits"], name
+        for each in containers(workload):
+            assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(each), name
+            resources = each["resources"]
+            assert {"cpu", "memory"} <= set(resources["requests"]) and "memory" in resources["limits"], name
 
 
-def test_every_port_that_is_named_exists(manifests: list[Manifest]) -> None:
+def test_requests_are_what_was_measured(manifests: list[Manifest], name: str) -> None:
+    for capability in CAPABILITIES:
+        own = container(workloads(manifests)[capability.slug])["resources"]
+        limit = resources_of(capability.name).as_kubernetes()
+        assert own["limits"]["memory"] == limit["limits"]["memory"]
+        assert own["requests"] == limit["requests"] or name == "overlays/local"
+    for part in ("gateway", "worker"):
+        own = container(workloads(manifests)[part])["resources"]
+        wanted = resources_of(part)
+        assert int(own["requests"]["cpu"].removesuffix("m")) >= int(wanted.cpu.removesuffix("m")), part
+        assert int(own["requests"]["memory"].removesuffix("Mi")) >= wanted.memory_mib, part
+
+
+def test_what_is_referred_to_exists(manifests: list[Manifest]) -> None:
+    claims = set(of_kind(manifests, "PersistentVolumeClaim"))
     for name, workload in workloads(manifests).items():
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             for how in ("httpGet", "tcpSocket"):
                 port = container(workload)[probe].get(how, {}).get("port")
                 assert port is None or port in ports(workload), (name, probe)
+        own = {c["metadata"]["name"] for c in workload["spec"].get("volumeClaimTemplates", [])}
+        volumes = {volume["name"] for volume in pod(workload)["volumes"]} | own
+        assert {m["name"] for each in containers(workload) for m in each["volumeMounts"]} == volumes, name
+        for volume in pod(workload)["volumes"]:
+            assert volume.get("persistentVolumeClaim", {"claimName": None})["claimName"] in {None, *claims}
+        if workload["kind"] == "StatefulSet":
+            assert workload["spec"]["serviceName"] in of_kind(manifests, "Service"), name
     for name, service in of_kind(manifests, "Service").items():
         target = ports(workloads(manifests)[name])
         assert all(port["targetPort"] in target for port in service["spec"]["ports"]), name
 
 
+def test_variables_that_others_use_come_before_them(manifests: list[Manifest]) -> None:
+    for name, workload in workloads(manifests).items():
+        known: set[str] = set()
+        for variable in container(workload).get("env", []):
+            used = set(re.findall(r"\$\((\w+)\)", variable.get("value", "")))
+            assert used <= known, (name, variable["name"])
+            known.add(variable["name"])
+
+
 def test_selectors_match_labels(manifests: list[Manifest]) -> None:
-    labels = {
-        name: workload["spec"]["template"]["metadata"]["labels"]
-        for name, workload in workloads(manifests).items()
-    }
+    labels = {name: pod_labels(workload) for name, workload in workloads(manifests).items()}
     for name, workload in workloads(manifests).items():
         assert workload["spec"]["selector"]["matchLabels"].items() <= labels[name].items()
+        for spread in pod(workload).get("topologySpreadConstraints", []):
+            assert selects(spread["labelSelector"], labels[name]), name
     for name, service in of_kind(manifests, "Service").items():
         assert service["spec"]["selector"].items() <= labels[name].items()
     for name, budget in of_kind(manifests, "PodDisruptionBudget").items():
-        assert budget["spec"]["selector"]["matchLabels"].items() <= labels[name].items()
+        assert selects(budget["spec"]["selector"], labels[name])
     for policy in of_kind(manifests, "NetworkPolicy").values():
-        wanted = policy["spec"]["podSelector"].get("matchLabels", {})
-        assert any(wanted.items() <= given.items() for given in labels.values()), policy["metadata"]["name"]
+        selector = policy["spec"]["podSelector"]
+        assert any(selects(selector, given) for given in labels.values()), policy["metadata"]["name"]
+
+
+def test_several_replicas_have_a_budget_and_are_spread(manifests: list[Manifest]) -> None:
+    scaled = {o["spec"]["scaleTargetRef"]["name"] for o in of_kind(manifests, "ScaledObject").values()}
+    for name, workload in workloads(manifests).items():
+        if workload["spec"].get("replicas", 1) > 1 or name in scaled - {"worker"}:
+            assert name in of_kind(manifests, "PodDisruptionBudget"), name
+            together = "affinity" in pod(workload)  # on the node of the volume that they share
+            assert together or pod(workload)["topologySpreadConstraints"], name
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda c: c.name)
-def test_model_servers_agree_with_the_table(manifests: list[Manifest], capability: Any) -> None:
+def test_model_servers_agree_with_the_table(manifests: list[Manifest], capability: Capability) -> None:
     workload = workloads(manifests)[capability.slug]
     variables = environment(workload, manifests)
     assert ports(workload) == {"grpc": capability.grpc_port, "metrics": capability.metrics_port}
@@ -168,6 +215,10 @@ def test_model_servers_agree_with_the_table(manifests: list[Manifest], capabilit
     service = of_kind(manifests, "Service")[capability.slug]["spec"]
     assert service["clusterIP"] == "None", "clients balance over the pods"
     assert {port["port"] for port in service["ports"]} == {capability.grpc_port, capability.metrics_port}
+    assert float(variables["INTERPLAY_MAX_CONNECTION_AGE_S"]) <= 300, "new pods get their share soon"
+    # Embedded indexes belong to one process.
+    alone = capability.indexes and "INTERPLAY_QDRANT_URL" not in variables
+    assert not alone or workload["spec"]["replicas"] == 1
 
 
 def test_gateway_and_worker_listen_where_the_table_says(manifests: list[Manifest]) -> None:
@@ -178,35 +229,40 @@ def test_gateway_and_worker_listen_where_the_table_says(manifests: list[Manifest
 
 
 @pytest.mark.parametrize("client", ["gateway", "worker"])
-def test_clients_know_every_server(manifests: list[Manifest], client: str) -> None:
+def test_clients_know_every_server(manifests: list[Manifest], client: str, name: str) -> None:
     variables = environment(workloads(manifests)[client], manifests)
     addresses = json.loads(variables["INTERPLAY_CAPABILITY_ADDRESSES"])
     assert addresses == {c.name: f"dns:///{c.slug}:{c.grpc_port}" for c in CAPABILITIES}
-    assert variables["INTERPLAY_REDIS_URL"] == "redis://:$(VALKEY_PASSWORD)@valkey:6379/0"
+    inside = "redis://:$(VALKEY_PASSWORD)@valkey:6379/0"
+    assert variables["INTERPLAY_REDIS_URL"] == ("" if name == "components/external-redis" else inside)
 
 
-def test_every_variable_is_one_that_the_process_reads(manifests: list[Manifest]) -> None:
-    settings = {"gateway": GatewaySettings, "worker": WorkerSettings}
-    shared = set(of_kind(manifests, "ConfigMap")["interplay"]["data"])
-    assert shared <= {f"INTERPLAY_{name.upper()}" for name in StateSettings.model_fields}
-    for name, workload in workloads(manifests).items():
-        known = settings.get(name, ModelServerSettings).model_fields  # base of every model server's
-        own = {v["name"] for v in container(workload)["env"] if v["name"] != "VALKEY_PASSWORD"}
-        assert {variable.removeprefix("INTERPLAY_").lower() for variable in own} <= set(known), name
+def test_every_variable_is_one_that_the_process_reads(manifests: list[Manifest], name: str) -> None:
+    shared = {v for m in of_kind(manifests, "ConfigMap").values() for v in m["data"] if v.isupper()}
+    assert shared <= {f"INTERPLAY_{field.upper()}" for field in StateSettings.model_fields}
+    for part in OURS:
+        known = {
+            "gateway": set(GatewaySettings.model_fields),
+            "worker": set(WorkerSettings.model_fields),
+        }.get(part, {*ModelServerSettings.model_fields, *IndexSettings.model_fields})
+        own = {v["name"] for v in container(workloads(manifests)[part])["env"]} - {"VALKEY_PASSWORD"}
+        if name == "components/torchserve":
+            known.add("torchserve")
+        fields = {variable.removeprefix("INTERPLAY_").lower().partition("__")[0] for variable in own}
+        assert fields <= known, part
 
 
 def test_grace_periods_are_longer_than_the_drains(manifests: list[Manifest]) -> None:
-    def grace(name: str) -> int:
-        seconds: int = pod(workloads(manifests)[name])["terminationGracePeriodSeconds"]
+    def grace(part: str) -> int:
+        seconds: int = pod(workloads(manifests)[part])["terminationGracePeriodSeconds"]
         return seconds
 
     fields = ModelServerSettings.model_fields
     for capability in CAPABILITIES:
         variables = environment(workloads(manifests)[capability.slug], manifests)
-        assert (
-            grace(capability.slug)
-            > float(variables["INTERPLAY_DRAIN_DELAY_S"]) + fields["drain_grace_s"].default
-        )
+        delay = float(variables["INTERPLAY_DRAIN_DELAY_S"])
+        assert delay >= 5, "name resolution lags"
+        assert grace(capability.slug) > delay + fields["drain_grace_s"].default
     variables = environment(workloads(manifests)["gateway"], manifests)
     drain = GatewaySettings.model_fields["shutdown_grace_s"].default
     assert grace("gateway") > float(variables["INTERPLAY_SHUTDOWN_DELAY_S"]) + drain
@@ -216,25 +272,77 @@ def test_no_secret_is_in_a_manifest(manifests: list[Manifest]) -> None:
     assert not of_kind(manifests, "Secret")
     for name, workload in workloads(manifests).items():
         for variable in container(workload).get("env", []):
-            if "PASSWORD" in variable["name"] or "DATABASE_URL" in variable["name"]:
-                assert "secretKeyRef" in variable["valueFrom"], (name, variable["name"])
+            if re.search("PASSWORD|DATABASE_URL|KEY$", variable["name"]):
+                assert "secretKeyRef" in variable["valueFrom"] and "value" not in variable, (name, variable)
 
 
 def test_network_policies_deny_all_but_the_edges(manifests: list[Manifest]) -> None:
     policies = of_kind(manifests, "NetworkPolicy")
     assert policies["default-deny"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    grpc_ports = {c.grpc_port for c in CAPABILITIES}
-    for client in ("gateway", "worker"):
-        allowed = {port["port"] for rule in policies[client]["spec"]["egress"] for port in rule["ports"]}
-        assert allowed == {6379, *grpc_ports}
-    into_servers = policies["model-servers"]["spec"]["ingress"]
-    assert {port["port"] for rule in into_servers for port in rule["ports"]} == grpc_ports
+    for caller in (*OURS, "valkey"):
+        if caller not in workloads(manifests):
+            continue
+        for called in CAPABILITIES:
+            row = next((c for c in CAPABILITIES if c.slug == caller), None)
+            wanted = caller in ("gateway", "worker") or (row is not None and called.name in row.calls)
+            assert may_connect(manifests, caller, called.slug, called.grpc_port) == wanted, (
+                caller,
+                called.slug,
+            )
     scraped = {port["port"] for rule in policies["metrics"]["spec"]["ingress"] for port in rule["ports"]}
     assert scraped == {GATEWAY_METRICS_PORT, WORKER_METRICS_PORT, *(c.metrics_port for c in CAPABILITIES)}
+    for store, port in (("valkey", 6379), ("qdrant", 6333)):
+        if store not in workloads(manifests):
+            continue
+        clients = {c for c in OURS if may_connect(manifests, c, store, port)}
+        indexes = {c.slug for c in CAPABILITIES if c.indexes}
+        expected = {"valkey": {"gateway", "worker"}, "qdrant": indexes}
+        assert clients == expected[store], store
 
 
-def test_the_local_overlay_runs_one_of_each() -> None:
-    local = workloads(rendered(K8S / "overlays" / "local"))
-    assert {workload["spec"]["replicas"] for workload in local.values()} == {1}
-    gateway = of_kind(rendered(K8S / "overlays" / "local"), "Service")["gateway"]
-    assert gateway["spec"]["type"] == "NodePort"
+def test_scaled_objects_follow_queue_and_requests_in_progress(manifests: list[Manifest]) -> None:
+    metrics = set(
+        re.findall(r'"(interplay_\w+)"', (REPOSITORY_ROOT / "interplay/telemetry/metrics.py").read_text())
+    )
+    for name, scaled in of_kind(manifests, "ScaledObject").items():
+        spec = scaled["spec"]
+        assert scaled["apiVersion"] == "keda.sh/v1alpha1"
+        workload = of_kind(manifests, spec["scaleTargetRef"]["kind"])[spec["scaleTargetRef"]["name"]]
+        assert "replicas" not in workload["spec"], f"{name}: KEDA decides"
+        assert 1 <= spec["minReplicaCount"] < spec["maxReplicaCount"]
+        assert spec["fallback"]["replicas"] >= spec["minReplicaCount"]
+        for trigger in spec["triggers"]:
+            assert trigger["type"] == "prometheus" and trigger["metricType"] == "AverageValue"
+            asked = trigger["metadata"]
+            assert asked["ignoreNullValues"] == "false" and float(asked["threshold"]) > 0
+            assert set(re.findall(r"interplay_\w+", asked["query"])) <= metrics
+            assert f'job="{name}"' in asked["query"]
+        if name not in ("gateway", "worker"):
+            used = " ".join(t["metadata"]["query"] for t in spec["triggers"])
+            assert "queue_depth" in used and "inflight" in used
+
+
+def test_monitors_scrape_every_part_and_rules_and_dashboards_are_the_shared_ones(
+    name: str, manifests: list[Manifest]
+) -> None:
+    if "PodMonitor" not in {m["kind"] for m in manifests}:
+        assert name not in ("components/monitoring", "overlays/gpu", "overlays/gpu-shared")
+        return
+    monitor = of_kind(manifests, "PodMonitor")["interplay"]["spec"]
+    assert monitor["selector"] == {} and monitor["jobLabel"] == "app.kubernetes.io/name"
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    for part in OURS:
+        assert endpoint["port"] in ports(workloads(manifests)[part]), part
+        assert pod_labels(workloads(manifests)[part])["app.kubernetes.io/name"] == part
+    folder = K8S / "components" / "monitoring"
+    rules = of_kind(manifests, "PrometheusRule")["interplay"]
+    assert rules["spec"] == yaml.safe_load((folder / "rules.yml").read_text())
+    boards = of_kind(manifests, "ConfigMap")["interplay-dashboards"]
+    assert boards["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert boards["data"] == {f.name: f.read_text() for f in (folder / "dashboards").glob("*.json")}
+
+
+def test_generated_files_are_as_the_generators_write_them() -> None:
+    from deploy.generate import ROOT, generated_files, stale_files
+
+    assert stale_files(ROOT, generated_files()) == [], "run: make deploy"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +22,12 @@ from interplay.index.entries import Entry, Filter, Hits
 from interplay.serving.indexes.model import IndexedModel
 from interplay.serving.indexes.settings import IndexSettings
 from interplay.settings import available_cores
+from interplay.telemetry import metrics
+from interplay.telemetry.logging import get_logger
 
 T = TypeVar("T")
+
+log = get_logger(__name__)
 
 
 def open_indexes(settings: IndexSettings, model: IndexedModel, part: str = "") -> Indexes:
@@ -64,6 +70,8 @@ class Indexes:
         # Searches are short; a build's publishing is not, and must not keep them waiting.
         self._searching = ThreadPoolExecutor(available_cores(), thread_name_prefix="search")
         self._changing = ThreadPoolExecutor(4, thread_name_prefix="index")
+        self._measuring = threading.Lock()
+        self._changing.submit(self._measure_all)
 
     def close(self) -> None:
         """Finish what is being done to the indexes and let go of them."""
@@ -97,7 +105,33 @@ class Indexes:
             raise Conflict(f"there is an index {name!r} already")
         spec = self.spec(name, "empty")
         self.catalogue.begin(spec)
-        return self.catalogue.publish(name, spec.generation)
+        return self.publish(name, spec.generation)
+
+    def publish(self, name: str, generation: str) -> IndexInfo:
+        """Let a generation answer from now on."""
+        started = time.perf_counter()
+        info = self.catalogue.publish(name, generation)
+        metrics.INDEX_PUBLISH.observe(time.perf_counter() - started)
+        self.measured(info)
+        return info
+
+    def drop(self, name: str) -> None:
+        """Remove an index."""
+        self.catalogue.drop(name)
+        with self._measuring:
+            metrics.INDEX_ENTRIES.remove_by_labels({"index": name})
+
+    def measured(self, info: IndexInfo) -> None:
+        """Set the gauge of an index."""
+        metrics.INDEX_ENTRIES.labels(info.spec.name).set(info.entries)
+
+    def _measure_all(self) -> None:
+        try:
+            with self._measuring:
+                for info in self.catalogue.all():
+                    self.measured(info)
+        except Exception:  # a Qdrant server that is not up yet must not keep this one from starting
+            log.warning("indexes_not_measured", exc_info=True)
 
     def begin(self, name: str, generation: str) -> int:
         """Begin a generation, or go on with it; how many entries it has."""
@@ -114,7 +148,7 @@ class Indexes:
         """Remove entries; how many there were."""
         with self.catalogue.writing(name) as index:
             deleted = index.delete(ids)
-            self._changes[name] += 1
+            self._changed(name, index)
             return deleted
 
     def search(
@@ -128,8 +162,11 @@ class Indexes:
         exact: bool = False,
     ) -> Hits:
         """Entries nearest to a vector; of all, compared one by one, if ``exact``."""
+        started = time.perf_counter()
         with self.searchable(name) as index:
-            return index.search(query, limit, offset=offset, wanted=wanted, exact=exact)
+            hits = index.search(query, limit, offset=offset, wanted=wanted, exact=exact)
+        observe_search(started, exact=hits.exact)
+        return hits
 
     def changes(self, name: str) -> int:
         """How often this process has changed what an index answers with, apart from publishing."""
@@ -163,7 +200,11 @@ class Indexes:
         self._check_space(self.catalogue.spec(name))
         with self.catalogue.writing(name) as index:
             index.upsert(entries)
-            self._changes[name] += 1
+            self._changed(name, index)
+
+    def _changed(self, name: str, index: VectorIndex) -> None:
+        self._changes[name] += 1
+        metrics.INDEX_ENTRIES.labels(name).set(index.count())
 
     @contextmanager
     def searchable(self, name: str) -> Iterator[VectorIndex]:
@@ -182,3 +223,8 @@ class Indexes:
                 f"index {spec.name!r} was built with the {self.model.space_name} {spec.space}, and this "
                 f"server has {self.model.space}; build it again"
             )
+
+
+def observe_search(started: float, *, exact: bool) -> None:
+    """Count a search that began at ``started`` (``time.perf_counter``) and is done."""
+    metrics.INDEX_SEARCH.labels("exact" if exact else "graph").observe(time.perf_counter() - started)

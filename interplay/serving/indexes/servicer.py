@@ -106,7 +106,7 @@ class IndexServicer(pb_grpc.IndexServiceServicer):
         self, request: pb.DropIndexRequest, context: grpc.aio.ServicerContext
     ) -> pb.DropIndexResponse:
         """Removes an index."""
-        await self._indexes.change(lambda: self._indexes.catalogue.drop(request.name))
+        await self._indexes.change(lambda: self._indexes.drop(request.name))
         return pb.DropIndexResponse()
 
     async def BeginBuild(
@@ -120,8 +120,8 @@ class IndexServicer(pb_grpc.IndexServiceServicer):
         self, request: pb.PublishBuildRequest, context: grpc.aio.ServicerContext
     ) -> pb.PublishBuildResponse:
         """Lets a generation answer."""
-        catalogue = self._indexes.catalogue
-        info = await self._indexes.change(lambda: catalogue.publish(request.index, request.generation))
+        indexes = self._indexes
+        info = await indexes.change(lambda: indexes.publish(request.index, request.generation))
         return pb.PublishBuildResponse(index=opt.index_message(info))
 
     async def AbortBuild(

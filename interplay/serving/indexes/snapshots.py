@@ -227,6 +227,7 @@ class Snapshots:
                     source.close()
                     raise
             info = await self._restored(target, source)
+            self._indexes.measured(info)
             log.info("snapshot_restored", index=target.index, entries=info.entries)
             yield info
 

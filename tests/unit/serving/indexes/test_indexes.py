@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from prometheus_client import REGISTRY
 from qdrant_client import QdrantClient
 
 from interplay.errors import Conflict, Unavailable
 from interplay.index.cluster import ClusterCatalogue
-from interplay.index.entries import Entry
+from interplay.index.entries import Entry, Filter
 from interplay.serving.indexes.indexes import Indexes, collection_prefix, open_indexes
 from interplay.serving.indexes.model import IndexedImage
 from interplay.serving.indexes.settings import IndexSettings
@@ -85,3 +86,31 @@ def test_an_index_of_another_model_is_refused_by_its_name(tmp_path: Path) -> Non
     with pytest.raises(Conflict, match=r"built with the test model sha256:a+, and this server has sha256:b"):
         indexes.check_target("photos", "")
     indexes.close()
+
+
+def metric(name: str, **labels: str) -> float | None:
+    return REGISTRY.get_sample_value(name, labels)
+
+
+async def test_metrics_follow_what_is_done_to_an_index(tmp_path: Path) -> None:
+    indexes = open_indexes(settings(tmp_path), Model())
+    published = metric("interplay_index_publish_seconds_count") or 0
+    searched = metric("interplay_index_search_seconds_count", plan="exact") or 0
+    indexes.create("watched")
+    assert metric("interplay_index_entries", index="watched") == 0
+    vectors = np.eye(4, dtype=np.float32)
+    indexes.write("watched", "", [Entry(str(n), vector) for n, vector in enumerate(vectors)])
+    assert metric("interplay_index_entries", index="watched") == 4
+    indexes.delete("watched", ["0"])
+    assert metric("interplay_index_entries", index="watched") == 3
+    assert indexes.search("watched", vectors[1], 1, 0, Filter()).hits[0].entry.id == "1"
+    assert metric("interplay_index_publish_seconds_count") == published + 1
+    assert metric("interplay_index_search_seconds_count", plan="exact") == searched + 1
+    indexes.close()
+    again = open_indexes(settings(tmp_path), Model())
+    again.close()  # waits for the first measuring
+    assert metric("interplay_index_entries", index="watched") == 3
+    again = open_indexes(settings(tmp_path), Model())
+    again.drop("watched")
+    assert metric("interplay_index_entries", index="watched") is None
+    again.close()

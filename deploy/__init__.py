@@ -1,0 +1,1 @@
+"""What an installation needs beside the code: generators of the files that list capabilities."""
