@@ -26,6 +26,7 @@ from interplay.serving.batcher import Batcher
 from interplay.serving.interceptors import ActiveCalls, EdgeInterceptor
 from interplay.serving.model_service import ModelService
 from interplay.serving.settings import ModelServerSettings
+from interplay.serving.torchserve.runtime import TorchServeRuntime
 from interplay.settings import MAX_MESSAGE_BYTES, available_cores
 from interplay.telemetry import metrics
 from interplay.telemetry.logging import configure_logging, get_logger
@@ -75,6 +76,9 @@ class ModelServer:
         self._died: asyncio.Future[BaseException] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._service = build(settings, self._pool, self._report_death)
+        runtimes = (batcher.runtime for batcher in self._service.batchers)
+        self._remote = [runtime for runtime in runtimes if isinstance(runtime, TorchServeRuntime)]
+        self._watch: asyncio.Task[None] | None = None
         self._health = health_aio.HealthServicer()
         self._active = ActiveCalls()
         self._server = grpc.aio.server(
@@ -111,6 +115,8 @@ class ModelServer:
             await batcher.start()
             self._describe(batcher)
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        if self._remote:
+            self._watch = asyncio.create_task(self._follow_runtimes())
         log.info("serving", capability=self.capability.name, address=f"{self.settings.host}:{self.port}")
 
     async def run_until(self, stop: asyncio.Event) -> int:
@@ -131,6 +137,9 @@ class ModelServer:
     async def stop(self, *, drain: bool = True) -> None:
         """NOT_SERVING, then finish calls in progress (``drain``) or not, then stop the models."""
         log.info("draining" if drain else "stopping", capability=self.capability.name)
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait([self._watch])
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         for batcher in self._service.batchers:
             metrics.MODEL_READY.labels(batcher.name).set(0)
@@ -145,10 +154,30 @@ class ModelServer:
             await self._server.stop(0)
         for batcher in self._service.batchers:
             await batcher.close()
+        for runtime in self._remote:
+            runtime.close()
         if self._service.close is not None:
             await self._service.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
         log.info("stopped", capability=self.capability.name)
+
+    async def _follow_runtimes(self) -> None:
+        """SERVING while the models' TorchServe answers for all of them, NOT_SERVING while it does not."""
+        well = True
+        while True:
+            await asyncio.sleep(self.settings.torchserve.health_interval_s)
+            answers = await asyncio.gather(*(asyncio.to_thread(r.is_healthy) for r in self._remote))
+            if all(answers) == well:
+                continue
+            well = all(answers)
+            status = health_pb2.HealthCheckResponse
+            await self._set_health(status.SERVING if well else status.NOT_SERVING)
+            for batcher in self._service.batchers:
+                metrics.MODEL_READY.labels(batcher.name).set(int(well))
+            if well:
+                log.info("torchserve_back", capability=self.capability.name)
+            else:
+                log.warning("torchserve_away", capability=self.capability.name)
 
     def _report_death(self, error: BaseException) -> None:
         loop, died = self._loop, self._died

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from time import monotonic
 
 import grpc
@@ -15,9 +14,8 @@ from numpy.typing import NDArray
 from interplay.capabilities import get_capability
 from interplay.errors import InvalidParameter, PayloadTooLarge
 from interplay.media.images import encode_picture, probe
-from interplay.predictors.style_transfer.describer import StyleDescriber
 from interplay.predictors.style_transfer.masks import heat_mask, polygon_mask
-from interplay.predictors.style_transfer.stylist import StyleItem, Stylist
+from interplay.predictors.style_transfer.stylist import StyleItem
 from interplay.predictors.style_transfer.words import (
     check_letters,
     draw_words,
@@ -32,10 +30,9 @@ from interplay.rpc.style_transfer.v1 import style_transfer_pb2_grpc as pb_grpc
 from interplay.serving.batcher import Batcher, BatchLimits
 from interplay.serving.model_service import model_info
 from interplay.serving.requests import Requests, Work, timings_message
-from interplay.serving.runtime import InProcessRuntime
+from interplay.serving.runtimes import runtime_for
 from interplay.serving.server import Service
-from interplay.settings import available_cores
-from interplay.store import StoredModel, resolve
+from interplay.store import resolve
 from interplay.types import Image
 from services.style_transfer import options as opt
 from services.style_transfer.catalogue import Catalogue, Samples, Styling, mix_weights
@@ -52,27 +49,18 @@ def build_service(
     settings: StyleTransferSettings, pool: ThreadPoolExecutor, on_death: Callable[[BaseException], None]
 ) -> Service:
     """Batchers and servicer of this capability; networks are loaded later, by the batchers."""
-    threads = settings.threads or available_cores()
-    stored = {name: resolve(settings.model_store, name) for name in (*CAPABILITY.models, PERCEPTUAL_MODEL)}
-
-    def stylist(model: StoredModel) -> Stylist:
-        return Stylist.load(model, device=settings.device, threads=threads)
-
+    manifests = {name: resolve(settings.model_store, name).manifest for name in CAPABILITY.models}
     styling: dict[str, Styling] = {
-        name: Batcher(
-            name, InProcessRuntime(partial(stylist, stored[name])), settings.batch_limits, on_death=on_death
-        )
+        name: Batcher(name, runtime_for(settings, name), settings.batch_limits, on_death=on_death)
         for name in CAPABILITY.models
     }
     describing: Batcher[Image, NDArray[np.float32]] = Batcher(
         PERCEPTUAL_MODEL,
-        InProcessRuntime(
-            lambda: StyleDescriber.load(stored[PERCEPTUAL_MODEL], device=settings.device, threads=threads)
-        ),
+        runtime_for(settings, PERCEPTUAL_MODEL),
         BatchLimits(max_delay_s=0.0),
         on_death=on_death,
     )
-    catalogue = Catalogue([stored[name].manifest for name in DOMAIN_MODELS], stored[SELECTIVE_MODEL].manifest)
+    catalogue = Catalogue([manifests[name] for name in DOMAIN_MODELS], manifests[SELECTIVE_MODEL])
     detector = ModelServerClient(get_capability("text_detection"), settings.detection_target)
     servicer = StyleTransferServicer(
         settings,

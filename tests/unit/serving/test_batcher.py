@@ -46,7 +46,7 @@ class EchoRuntime:
     def load(self) -> None:
         self.threads.add(threading.get_ident())
 
-    def run(self, batch: Sequence[int]) -> BatchOutput[int]:
+    def run(self, batch: Sequence[int], *, deadline: float = 0.0) -> BatchOutput[int]:
         self.threads.add(threading.get_ident())
         self.running.set()
         assert self.gate.wait(10)
@@ -162,7 +162,7 @@ async def test_a_bad_item_fails_alone() -> None:
 
 async def test_per_item_errors_of_the_runtime_reach_their_item_only() -> None:
     class Picky(EchoRuntime):
-        def run(self, batch: Sequence[int]) -> BatchOutput[int]:
+        def run(self, batch: Sequence[int], *, deadline: float = 0.0) -> BatchOutput[int]:
             return BatchOutput(results=[InvalidInput("odd") if item % 2 else item for item in batch])
 
     batcher = Batcher("echo", Picky(), limits())
@@ -175,7 +175,7 @@ async def test_per_item_errors_of_the_runtime_reach_their_item_only() -> None:
 
 async def test_a_wrong_number_of_results_fails_the_batch_not_the_thread() -> None:
     class Short(EchoRuntime):
-        def run(self, batch: Sequence[int]) -> BatchOutput[int]:
+        def run(self, batch: Sequence[int], *, deadline: float = 0.0) -> BatchOutput[int]:
             return BatchOutput(results=[])
 
     batcher = Batcher("echo", Short(), limits())
@@ -236,7 +236,7 @@ async def test_close_finishes_the_queue_and_refuses_what_comes_later() -> None:
 
 async def test_death_of_the_owner_thread_is_reported_and_resolves_everything() -> None:
     class Killer(EchoRuntime):
-        def run(self, batch: Sequence[int]) -> BatchOutput[int]:
+        def run(self, batch: Sequence[int], *, deadline: float = 0.0) -> BatchOutput[int]:
             self.running.set()
             assert self.gate.wait(10)
             raise SystemExit("the thread dies")
