@@ -17,7 +17,18 @@ from gateway.middleware import BodyLimit, Gatekeeper, RequestContext
 from gateway.openapi import build_openapi
 from gateway.problems import install_handlers
 from gateway.rate_limit import RateLimiter
-from gateway.routes import embedding, health, indexes, jobs, locations, models, snapshots, style, text
+from gateway.routes import (
+    embedding,
+    health,
+    indexes,
+    jobs,
+    locations,
+    models,
+    open_inference,
+    snapshots,
+    style,
+    text,
+)
 from gateway.settings import GatewaySettings
 from interplay import __version__
 from interplay.api_keys import KeyRing
@@ -61,7 +72,18 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         },
     )
     install_handlers(app)
-    for routes in (text, style, embedding, locations, indexes, snapshots, models, jobs, health):
+    for routes in (
+        text,
+        style,
+        embedding,
+        locations,
+        indexes,
+        snapshots,
+        models,
+        open_inference,
+        jobs,
+        health,
+    ):
         app.include_router(routes.router)
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(Gatekeeper)

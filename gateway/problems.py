@@ -12,7 +12,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
+from gateway.negotiation import JSON
 from gateway.schemas.problem import PROBLEM_MEDIA_TYPE
 from interplay.errors import (
     Cancelled,
@@ -39,6 +41,25 @@ _BY_STATUS: dict[int, type[InterplayError]] = {
     422: InvalidParameter,
 }
 _MAX_FIELD_ERRORS = 20
+
+
+class ErrorResponse(Response):
+    """A problem, or under ``/v2`` the same in the Open Inference Protocol's form."""
+
+    def __init__(self, error: InterplayError, content: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+        self._message = error.message
+        # ASCII JSON: a client's lone surrogate, quoted back in a detail, must not break the encoding.
+        body = json.dumps(content).encode("ascii")
+        super().__init__(body, error.row.http_status, headers, PROBLEM_MEDIA_TYPE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it in the form that the path asks for."""
+        if scope["path"] != "/v2" and not scope["path"].startswith("/v2/"):
+            await super().__call__(scope, receive, send)
+            return
+        body = json.dumps({"error": self._message}).encode("ascii")
+        headers = {name: value for name, value in self.headers.items() if not name.startswith("content-")}
+        await Response(body, self.status_code, headers, JSON)(scope, receive, send)
 
 
 class RefusedBody(HTTPException):
@@ -90,9 +111,7 @@ def problem_response(
         sent["Retry-After"] = str(max(1, math.ceil(error.retry_after_s or 1)))
     if row.http_status == 401:
         sent["WWW-Authenticate"] = 'Bearer realm="interplay"'
-    # ASCII JSON: a client's lone surrogate, quoted back in a detail, must not break the encoding.
-    body = json.dumps(problem_content(error, errors)).encode("ascii")
-    return Response(body, status_code=row.http_status, headers=sent, media_type=PROBLEM_MEDIA_TYPE)
+    return ErrorResponse(error, problem_content(error, errors), sent)
 
 
 def response_to_exception(exception: Exception, request: Request) -> Response:

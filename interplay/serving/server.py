@@ -21,10 +21,14 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from interplay.capabilities import Capability
+from interplay.rpc.clients import OPEN_INFERENCE_SERVICE
 from interplay.rpc.common.v1 import models_pb2_grpc
+from interplay.rpc.open_inference.v1.open_inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from interplay.serving.batcher import Batcher
 from interplay.serving.interceptors import ActiveCalls, EdgeInterceptor
 from interplay.serving.model_service import ModelService
+from interplay.serving.open_inference.models import OpenModel
+from interplay.serving.open_inference.servicer import OpenInferenceService
 from interplay.serving.settings import ModelServerSettings
 from interplay.serving.torchserve.runtime import TorchServeRuntime
 from interplay.settings import MAX_MESSAGE_BYTES, available_cores
@@ -47,12 +51,14 @@ class Service:
         register: Adds the capability's servicer to the server.
         close: Closes what the servicer holds open, such as a channel to another server.
         further: Full names of services that ``register`` adds beside the capability's own.
+        tensors: Models that the Open Inference Protocol offers, too.
     """
 
     batchers: Sequence[Batcher[Any, Any]]
     register: Callable[[grpc.aio.Server], None]
     close: Callable[[], Awaitable[None]] | None = None
     further: Sequence[str] = ()
+    tensors: Sequence[OpenModel] = ()
 
 
 # Builds a Service; gets the settings, a pool for decoding and the callback for dying owner threads.
@@ -79,6 +85,13 @@ class ModelServer:
         runtimes = (batcher.runtime for batcher in self._service.batchers)
         self._remote = [runtime for runtime in runtimes if isinstance(runtime, TorchServeRuntime)]
         self._watch: asyncio.Task[None] | None = None
+        self._names = (
+            self.capability.grpc_service,
+            *self._service.further,
+            MODEL_SERVICE,
+            OPEN_INFERENCE_SERVICE,
+        )
+        self._serving = False
         self._health = health_aio.HealthServicer()
         self._active = ActiveCalls()
         self._server = grpc.aio.server(
@@ -95,15 +108,13 @@ class ModelServer:
         """
         self._loop = asyncio.get_running_loop()
         self._died = self._loop.create_future()
-        services = [
-            self.capability.grpc_service,
-            *self._service.further,
-            MODEL_SERVICE,
-            "grpc.health.v1.Health",
-        ]
+        services = [*self._names, "grpc.health.v1.Health"]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         models_pb2_grpc.add_ModelServiceServicer_to_server(  # type: ignore[no-untyped-call]
             ModelService(self.capability.name, self._service.batchers, self.settings), self._server
+        )
+        add_GRPCInferenceServiceServicer_to_server(  # type: ignore[no-untyped-call]
+            OpenInferenceService(self._service.tensors, lambda: self._serving), self._server
         )
         self._service.register(self._server)
         if self.settings.reflection:
@@ -202,7 +213,8 @@ class ModelServer:
         )
 
     async def _set_health(self, status: Any) -> None:
-        for name in ("", self.capability.grpc_service, *self._service.further, MODEL_SERVICE):
+        self._serving = status == health_pb2.HealthCheckResponse.SERVING
+        for name in ("", *self._names):
             await self._health.set(name, status)
 
 

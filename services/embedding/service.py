@@ -23,6 +23,7 @@ from interplay.serving.server import Service
 from interplay.store import resolve
 from services.embedding.analysis import SERVICE_NAME as ANALYSIS_SERVICE
 from services.embedding.analysis import EmbeddingAnalysisServicer
+from services.embedding.open_inference import open_models
 from services.embedding.servicer import EmbeddingServicer
 from services.embedding.settings import CAPABILITY, EmbeddingSettings
 from services.embedding.vectors import Images, Texts, Vectors
@@ -70,4 +71,10 @@ def build_service(
         await asyncio.to_thread(indexes.close)
 
     further = (INDEX_SERVICE, ANALYSIS_SERVICE)
-    return Service(batchers=(images, texts), register=register, close=close, further=further)
+    return Service(
+        batchers=(images, texts),
+        register=register,
+        close=close,
+        further=further,
+        tensors=open_models(vectors, int(words.manifest.config["dimension"])),
+    )

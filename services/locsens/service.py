@@ -22,6 +22,7 @@ from interplay.serving.runtimes import runtime_for
 from interplay.serving.server import Service
 from interplay.store import resolve
 from services.locsens.images import Images
+from services.locsens.open_inference import open_models
 from services.locsens.retrieval import Ranker, Retrieval
 from services.locsens.servicer import LocSensServicer, Models, PlaceTags
 from services.locsens.settings import CAPABILITY, LocSensSettings
@@ -72,5 +73,9 @@ def build_service(
         await asyncio.to_thread(indexes.close)
 
     return Service(
-        batchers=(tagger, ranker, place_tags), register=register, close=close, further=(INDEX_SERVICE,)
+        batchers=(tagger, ranker, place_tags),
+        register=register,
+        close=close,
+        further=(INDEX_SERVICE,),
+        tensors=open_models(images, ranker, place_tags),
     )

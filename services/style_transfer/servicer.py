@@ -37,6 +37,7 @@ from interplay.types import Image
 from services.style_transfer import options as opt
 from services.style_transfer.catalogue import Catalogue, Samples, Styling, mix_weights
 from services.style_transfer.detection import Detection, Heat, same_size
+from services.style_transfer.open_inference import open_models
 from services.style_transfer.settings import CAPABILITY, StyleTransferSettings
 
 DOMAIN_MODELS = ("style-scene", "style-print", "style-handwriting")
@@ -62,18 +63,25 @@ def build_service(
     )
     catalogue = Catalogue([manifests[name] for name in DOMAIN_MODELS], manifests[SELECTIVE_MODEL])
     detector = ModelServerClient(get_capability("text_detection"), settings.detection_target)
+    requests = Requests(styling[DOMAIN_MODELS[0]], pool, settings.image_limits, settings.max_deadline_s)
     servicer = StyleTransferServicer(
         settings,
         catalogue,
         styling,
         Samples(catalogue, styling, describing),
         Detection(detector),
-        Requests(styling[DOMAIN_MODELS[0]], pool, settings.image_limits, settings.max_deadline_s),
+        requests,
     )
     return Service(
         batchers=(*styling.values(), describing),
         register=lambda server: pb_grpc.add_StyleTransferServiceServicer_to_server(servicer, server),  # type: ignore[no-untyped-call]
         close=detector.close,
+        tensors=open_models(
+            styling,
+            {name: len(manifest.labels) for name, manifest in manifests.items()},
+            describing,
+            requests,
+        ),
     )
 
 

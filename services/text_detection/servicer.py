@@ -37,6 +37,7 @@ from interplay.settings import available_cores
 from interplay.telemetry.logging import get_logger
 from interplay.types import Heatmap, Image, Region
 from services.text_detection import options as opt
+from services.text_detection.open_inference import open_models
 from services.text_detection.settings import TextDetectionSettings
 
 log = get_logger(__name__)
@@ -68,6 +69,7 @@ def build_service(
     return Service(
         batchers=(segmenter, reader),
         register=lambda server: pb_grpc.add_TextDetectionServiceServicer_to_server(servicer, server),  # type: ignore[no-untyped-call]
+        tensors=open_models(segmenter, reader, requests),
     )
 
 
