@@ -129,9 +129,7 @@ def _raw(tensor: InputTensor, field: str) -> bytes:
         return to_raw(bytes_array([_bytes(text, encoded, field) for text in _flat(tensor.data)]), BYTES)
     name = numpy_name(tensor.datatype)
     if name is None:
-        raise InvalidParameter(
-            f"{field} has the data type {tensor.datatype!r}, which there is not", field=field
-        )
+        raise InvalidParameter(f"{field}: there is no data type {tensor.datatype[:20]!r}", field=field)
     values = list(_flat(tensor.data))
     kinds = {bool} if tensor.datatype == "BOOL" else {int, float} if tensor.datatype[0] == "F" else {int}
     if not {type(value) for value in values} <= kinds:

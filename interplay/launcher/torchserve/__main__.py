@@ -3,7 +3,7 @@
     python -m interplay.launcher.torchserve
 
 Model servers with ``INTERPLAY_RUNTIME=torchserve`` send their batches there; ``interplay up --runtime
-torchserve`` starts both. SIGTERM ends it; its logs are its standard output and ``logs/`` in its folder.
+torchserve`` starts both. SIGTERM ends it; its log is its standard output.
 Settings: ``interplay.launcher.torchserve.settings``.
 """
 

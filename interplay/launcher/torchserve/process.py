@@ -48,12 +48,15 @@ def prepare(settings: TorchServeProcessSettings) -> tuple[list[str], dict[str, s
     scratch = _scratch(directory)
     config = directory / "config.properties"
     config.write_text(properties(settings, models, archives))
+    logging = directory / "log4j2.properties"
+    logging.write_text(_LOGGING)
     home = torchserve_home()
     command = [
         str(java_path()),
         f"-Xmx{settings.torchserve_heap_mb}m",
         "--enable-native-access=ALL-UNNAMED",
         "--sun-misc-unsafe-memory-access=allow",
+        f"-Dlog4j.configurationFile=file://{logging}",
         f"-Dmodel_server_home={home}",
         f"-Djava.io.tmpdir={scratch}",
         "-cp", f"{home}/ts/frontend/*",
@@ -65,13 +68,26 @@ def prepare(settings: TorchServeProcessSettings) -> tuple[list[str], dict[str, s
     ]  # fmt: skip
     environment = {
         **os.environ,
-        "LOG_LOCATION": str(directory / "logs"),
-        "METRICS_LOCATION": str(directory / "logs"),
         "INTERPLAY_DEVICE": settings.device,
         "INTERPLAY_LOG_LEVEL": settings.log_level,
         **({"INTERPLAY_THREADS": str(settings.threads)} if settings.threads else {}),
     }
     return command, environment
+
+
+# One stream, without TorchServe's five lines a request.
+_LOGGING = """status=error
+appender.out.type=Console
+appender.out.name=out
+appender.out.layout.type=PatternLayout
+appender.out.layout.pattern=%d{ISO8601} [%-5p] %t %c{1} - %m%n
+rootLogger.level=warn
+rootLogger.appenderRef.out.ref=out
+logger.worker.name=MODEL_LOG
+logger.worker.level=info
+logger.server.name=org.pytorch.serve.ModelServer
+logger.server.level=info
+"""
 
 
 def properties(settings: TorchServeProcessSettings, models: list[Manifest], archives: Path) -> str:

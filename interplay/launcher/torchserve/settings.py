@@ -20,7 +20,7 @@ class TorchServeProcessSettings(ProcessSettings):
 
     model_store: Path = Field(REPOSITORY_ROOT / "model_store", description="Folder of the model store.")
     torchserve_dir: Path = Field(
-        Path("~/.local/share/interplay/torchserve"), description="Archives, key file, logs, scratch."
+        Path("~/.local/share/interplay/torchserve"), description="Archives, key file, scratch."
     )
     torchserve_host: str = Field("127.0.0.1", description="Address of the inference API.")
     torchserve_port: int = Field(7070, ge=1, le=65535, description="gRPC port of the inference API.")
