@@ -137,6 +137,9 @@ def read_token(key_file: Path | None) -> str | None:
 def _translated(error: grpc.RpcError, target: str) -> InterplayError:
     code, details = error.code(), (error.details() or "").splitlines()
     said = details[0] if details else code.name
+    # TorchServe's codes say little: a dead worker is RESOURCE_EXHAUSTED, a missing model INTERNAL.
+    if "no worker" in said.lower() or "worker died" in said.lower():
+        return Unavailable("TorchServe restarts this model's worker", retry_after_s=1.0)
     if code == grpc.StatusCode.UNAVAILABLE:
         return Unavailable("TorchServe cannot be reached, or restarts this model", retry_after_s=1.0)
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -145,11 +148,8 @@ def _translated(error: grpc.RpcError, target: str) -> InterplayError:
         return PermissionDenied(f"the TorchServe at {target} does not take this token: torchserve.key_file")
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
         return Overloaded("TorchServe has too much to do", retry_after_s=1.0)
-    # TorchServe says INTERNAL for all of these.
     if "not found" in said:
         return NotFound(f"the TorchServe at {target}: {said}")
-    if "no worker" in said.lower() or "worker died" in said.lower():
-        return Unavailable("TorchServe restarts this model's worker", retry_after_s=1.0)
     if "queue" in said.lower() or "overloaded" in said.lower():
         return Overloaded("TorchServe has too much to do", retry_after_s=1.0)
     return InternalError(f"TorchServe failed: {said}")

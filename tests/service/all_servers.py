@@ -105,7 +105,11 @@ def ask_embedding(server: ServerProcess) -> Iterator[Any]:
     stub, pb = server.client.stub, embedding_pb2
     texts = [pb.Text(content=text) for text in ("red sky over the sea", "zzzz")]
     yield server.client.call(stub.EmbedText, pb.EmbedTextRequest(texts=texts))
-    yield server.client.call(stub.EmbedImage, pb.EmbedImageRequest(images=[image(), image("SHOP", 480)]))
+    for one in (
+        image(),
+        image("SHOP", 480),
+    ):  # one a call: alone in its batch, a number is the same each time
+        yield server.client.call(stub.EmbedImage, pb.EmbedImageRequest(images=[one]))
     inside = analysis_pb2_grpc.EmbeddingAnalysisServiceStub(server.client.channel)
     request = analysis_pb2.ActivationsRequest(images=[image()], units=[0, 7])
     yield server.client.call(inside.Activations, request)

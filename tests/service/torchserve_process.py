@@ -24,6 +24,7 @@ class TorchServeProcess:
     """
 
     def __init__(self, folder: Path, store: Path, *capabilities: str) -> None:
+        folder.mkdir(exist_ok=True)
         self.folder, self.port = folder, free_port()
         self.log, self.key_file = folder / "torchserve.log", folder / KEY_FILE
         self.client = TorchServeClient(f"127.0.0.1:{self.port}", self.key_file)

@@ -8,6 +8,7 @@ that the model server would run itself.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
@@ -84,6 +85,7 @@ def handle(data: Sequence[dict[str, Any]] | None, context: Any) -> list[bytes] |
     if data is None:
         properties = context.system_properties
         settings = load_settings(HandlerSettings)
+        logging.getLogger().setLevel(logging.WARNING)  # TorchServe's worker writes a line a request
         name = context.manifest["model"]["modelName"]
         _handler = ModelHandler(
             Path(properties["model_dir"]),

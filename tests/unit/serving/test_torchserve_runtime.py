@@ -157,7 +157,7 @@ def test_a_moment_of_absence_costs_nothing_and_a_longer_one_is_unavailable(
     ("code", "details", "error"),
     [
         (grpc.StatusCode.INTERNAL, "Model X has no worker to serve inference request", Unavailable),
-        (grpc.StatusCode.INTERNAL, "Worker died.", Unavailable),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "Worker died.\norg.pytorch.serve", Unavailable),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, "Job queue is full", Overloaded),
         (grpc.StatusCode.DEADLINE_EXCEEDED, "", DeadlineExceeded),
         (grpc.StatusCode.INTERNAL, "Something else\njava.lang.Secret", InternalError),
