@@ -189,7 +189,7 @@ def _from_contents(tensor: pb.ModelInferRequest.InferInputTensor, shape: tuple[i
     if tensor.datatype == BYTES:
         return bytes_array(values).reshape(shape)
     try:
-        return np.array(values, dtype=name).reshape(shape)
+        return np.array(list(values), dtype=name).reshape(shape)
     except OverflowError as error:
         raise InvalidParameter(
             f"{tensor.name} holds a number that {tensor.datatype} does not", field=tensor.name
