@@ -99,6 +99,7 @@ def workloads() -> dict[str, dict[str, pb.ModelInferRequest]]:
 def process(module: str, log: Path, **settings: Any) -> Iterator[subprocess.Popen[bytes]]:
     """A module of this project as a process with these settings."""
     environment = {f"INTERPLAY_{name.upper()}": str(value) for name, value in settings.items()}
+    environment["OMP_WAIT_POLICY"] = "passive"  # of both: spinning threads would measure the scheduler
     with log.open("wb") as output:
         running = subprocess.Popen(
             [sys.executable, "-m", module],

@@ -67,6 +67,8 @@ def prepare(settings: TorchServeProcessSettings) -> tuple[list[str], dict[str, s
         "-ncs",
     ]  # fmt: skip
     environment = {
+        # Workers share the cores: the idle threads of one must not spin while another works.
+        "OMP_WAIT_POLICY": "passive",
         **os.environ,
         "INTERPLAY_DEVICE": settings.device,
         "INTERPLAY_LOG_LEVEL": settings.log_level,
