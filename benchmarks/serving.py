@@ -2,6 +2,7 @@
 
     python -m benchmarks.serving                       # starts its own `interplay up`
     python -m benchmarks.serving --seconds 30 --out serving.json
+    python -m benchmarks.serving --runtimes            # both runtimes instead: see benchmarks.runtimes
 
 Sent: held-out ICDAR 2015 photos (1280x720 JPEG) to ``/v1/text:segment``, from this machine, so the
 sender's own work is part of what the cores do. "Model" is the server's own account of decoding,
@@ -19,9 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import runtimes
 from benchmarks.load import Outcome, Sender, closed_loop, open_loop
 from benchmarks.photos import held_out_photos
 from benchmarks.report import machine, print_table, quantiles_ms, write
+from benchmarks.runtimes import load_average
 from benchmarks.stack import resident_mb, running_system
 from interplay.media.images import decode
 from interplay.predictors.text_detection.segmenter import TextSegmenter
@@ -106,7 +109,17 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=60, help="requests of the overhead part")
     parser.add_argument("--seconds", type=float, default=15.0, help="length of each load step")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--runtimes", action="store_true", help="compare the two runtimes instead")
+    parser.add_argument("--capability", help="with --runtimes: this one alone")
     arguments = parser.parse_args()
+    if arguments.runtimes:
+        print(machine(), f"{available_cores()} cores shared with the sender; load {load_average()} before")
+        compared = runtimes.measure(arguments.seconds, arguments.capability)
+        print_table("Peaks", compared["peaks"])
+        print_table("Closed loop", compared["closed_loop"])
+        print_table("Open loop", compared["open_loop"])
+        write(arguments.out, compared)
+        return
     photos = held_out_photos(arguments.photos)
     print(machine(), f"{available_cores()} cores shared with the sender")
     results = asyncio.run(measure(photos, arguments.requests, arguments.seconds))

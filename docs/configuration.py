@@ -10,11 +10,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from gateway.settings import GatewaySettings
 from interplay.launcher.settings import LauncherSettings
+from interplay.launcher.torchserve.settings import TorchServeProcessSettings
 from interplay.settings import REPOSITORY_ROOT
 from services.embedding.settings import EmbeddingSettings
 from services.hate_classifier.settings import HateClassifierSettings
@@ -27,6 +29,11 @@ TARGET = Path(__file__).with_suffix(".md")
 PROCESSES: tuple[tuple[str, str, type[BaseSettings]], ...] = (
     ("Launcher", "`interplay up`; hands what the parts need on to them.", LauncherSettings),
     ("Gateway", "`python -m gateway`", GatewaySettings),
+    (
+        "TorchServe",
+        "`python -m interplay.launcher.torchserve`; part of `interplay up --runtime torchserve`.",
+        TorchServeProcessSettings,
+    ),
     ("Worker", "`python -m services.worker`", WorkerSettings),
     ("Text detection server", "`python -m services.text_detection`", TextDetectionSettings),
     ("Style transfer server", "`python -m services.style_transfer`", StyleTransferSettings),
@@ -46,13 +53,24 @@ def render() -> str:
     parts = [INTRODUCTION]
     for title, command, settings in PROCESSES:
         parts.append(f"## {title}\n\n{command}\n\n| variable | default | meaning |\n|---|---|---|")
-        for name, field in settings.model_fields.items():
-            default = "required" if field.default is PydanticUndefined else _shown(field.default)
-            if field.default_factory is not None:
-                default = ""
-            parts.append(f"| `INTERPLAY_{name.upper()}` | {default} | {field.description or _words(name)} |")
+        parts += _rows(settings, "INTERPLAY_")
         parts.append("")
     return "\n".join(parts)
+
+
+def _rows(settings: type[BaseModel], prefix: str) -> list[str]:
+    """A row a variable; a group of settings has one for each of its own."""
+    rows = []
+    for name, field in settings.model_fields.items():
+        variable = f"{prefix}{name.upper()}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            rows += _rows(field.annotation, f"{variable}__")
+            continue
+        default = "required" if field.default is PydanticUndefined else _shown(field.default)
+        if field.default_factory is not None:
+            default = ""
+        rows.append(f"| `{variable}` | {default} | {field.description or _words(name)} |")
+    return rows
 
 
 def _shown(value: object) -> str:

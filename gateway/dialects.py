@@ -1,7 +1,10 @@
 """Errors on the paths that clients of other services call, in the form that these clients read.
 
-Such an answer is the usual problem with one member more, ``error``. What is wrong with a request has the
-status 400 there, as these services give it, and not the finer ones of the table.
+The services whose paths these are give such answers:
+
+    moderations, comments    the usual problem with one member more, ``error``; what is wrong with a request
+                             has the status 400, and not the finer ones of the table
+    /v2                      ``{"error": message}``, as the Open Inference Protocol wants it
 """
 
 from __future__ import annotations
@@ -9,13 +12,17 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any, Literal
 
+from gateway.negotiation import JSON
+from gateway.schemas.problem import PROBLEM_MEDIA_TYPE
 from interplay.errors import InterplayError
 
 MODERATIONS = "/v1/moderations"
 COMMENTS = "/v1alpha1/comments:analyze"
 DISCOVERY = "/$discovery/rest"
 
-Dialect = Literal["openai", "google"]
+OPEN_INFERENCE = "/v2"
+
+Dialect = Literal["openai", "google", "open_inference"]
 _BY_PATH: dict[str, Dialect] = {MODERATIONS: "openai", COMMENTS: "google"}
 _dialect: ContextVar[Dialect | None] = ContextVar("dialect", default=None)
 
@@ -27,22 +34,25 @@ ERROR_TYPE = "errorType"
 
 def note_path(path: str) -> None:
     """Answer errors of the current request as is usual on this path."""
-    _dialect.set(_BY_PATH.get(path))
+    open_inference = path == OPEN_INFERENCE or path.startswith(f"{OPEN_INFERENCE}/")
+    _dialect.set("open_inference" if open_inference else _BY_PATH.get(path))
 
 
-def adapt(content: dict[str, Any], error: InterplayError) -> dict[str, Any]:
-    """A problem as the current request's client reads it.
+def adapt(content: dict[str, Any], error: InterplayError) -> tuple[int, dict[str, Any], str]:
+    """A problem as the current request's client reads it: status, body and media type.
 
     Args:
         content: The problem.
         error: What it is about.
     """
-    dialect = _dialect.get()
+    dialect, status = _dialect.get(), content["status"]
     if dialect is None:
-        return content
-    status = 400 if content["status"] in _PLAIN_BAD_REQUEST else content["status"]
+        return status, content, PROBLEM_MEDIA_TYPE
+    if dialect == "open_inference":
+        return status, {"error": error.message}, JSON
+    status = 400 if status in _PLAIN_BAD_REQUEST else status
     error_body = _openai(error, status) if dialect == "openai" else _google(error, status)
-    return {**content, "status": status, "error": error_body}
+    return status, {**content, "status": status, "error": error_body}, PROBLEM_MEDIA_TYPE
 
 
 def _openai(error: InterplayError, status: int) -> dict[str, Any]:

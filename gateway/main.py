@@ -26,6 +26,7 @@ from gateway.routes import (
     locations,
     models,
     moderations,
+    open_inference,
     posts,
     snapshots,
     style,
@@ -85,6 +86,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         indexes,
         snapshots,
         models,
+        open_inference,
         jobs,
         health,
     ):

@@ -35,11 +35,16 @@ from interplay.telemetry.metrics import (
 log = get_logger(__name__)
 
 # Without a key: probes and the description of the API.
-OPEN_PATHS = frozenset({"/livez", "/readyz", "/openapi.json", "/docs", DISCOVERY})
+OPEN_PATHS = frozenset(
+    {"/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/openapi.json", "/docs", DISCOVERY}
+)
 UNLIMITED_PATHS = OPEN_PATHS | {"/metrics"}
-# What takes images: /v1/noun:verb, searches, vectors, moderations, entries of indexes; others get the small
-# limit.
-_IMAGE_PATH = re.compile(r"^/v1/([a-z-]+:[a-z-]+|search|embeddings|moderations|indexes/[^/]+/entries)$")
+# What takes images: /v1/noun:verb, searches, vectors, moderations, entries of indexes, tensors. The rest has
+# the small limit.
+_IMAGE_PATH = re.compile(
+    r"^/v1/([a-z-]+:[a-z-]+|search|embeddings|moderations|indexes/[^/]+/entries)$"
+    r"|^/v2/models/[^/]+/(versions/[^/]+/)?infer$"
+)
 # A snapshot's file is passed on as it comes, never held.
 _STREAM_PATH = re.compile(r"^/v1/indexes/[^/]+/restore$")
 _STREAM_TYPE = "application/octet-stream"

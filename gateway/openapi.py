@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from gateway.negotiation import JSON
-from gateway.openapi_parts import problem_responses
+from gateway.openapi_parts import open_error_responses, problem_responses
 from gateway.schemas.comments import CommentBody
 from gateway.schemas.common import ImageSource
 from gateway.schemas.embedding import EmbeddingsBody
@@ -24,6 +24,7 @@ from gateway.schemas.entries import FilterBody
 from gateway.schemas.indexes import UpsertBody
 from gateway.schemas.locations import LocationSearchBody, ScoreBody
 from gateway.schemas.moderations import ModerationsBody
+from gateway.schemas.open_inference import InferBody, OpenError
 from gateway.schemas.places import PlaceBody
 from gateway.schemas.posts import ClassifyBody
 from gateway.schemas.problem import FieldError, Problem
@@ -39,11 +40,12 @@ _DESCRIPTION = """\
 Reads scenes in which images, text and places meet.
 
 Images come as `multipart/form-data` (`curl -F image=@photo.jpg`) or as JSON with base64. Every error is an
-RFC 9457 problem; its `reason` is stable. 429 and 503 carry `Retry-After`. `X-Request-Id` is accepted and
-echoed; `RateLimit-*` headers tell what is left. Where keys are configured, send one as `X-API-Key` or as
-`Authorization: Bearer`; scopes are `infer`, `jobs` and `admin`.
+RFC 9457 problem; its `reason` is stable. Under `/v2`, the Open Inference Protocol, errors have its form.
+429 and 503 carry `Retry-After`. `X-Request-Id` is accepted and echoed; `RateLimit-*` headers tell what is
+left. Where keys are configured, send one as `X-API-Key` or as `Authorization: Bearer`; scopes are `infer`,
+`jobs` and `admin`.
 """
-_OPEN_OPERATIONS = ("/livez", "/readyz")
+_OPEN_OPERATIONS = ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready")
 _REF = "#/components/schemas/{model}"
 # Bodies that the gateway reads by itself, and what they are made of.
 _UNREFERRED = (
@@ -60,6 +62,8 @@ _UNREFERRED = (
     ClassifyBody,
     ModerationsBody,
     CommentBody,
+    OpenError,
+    InferBody,
 )
 
 
@@ -69,6 +73,7 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
     tags += [
         {"name": "indexes", "description": "What is searched: indexes, their entries and snapshots"},
         {"name": "models", "description": "What is served, with limits and defaults"},
+        {"name": "open inference", "description": "The Open Inference Protocol, version 2: named tensors"},
         {"name": "jobs", "description": "Long work: submit, watch, cancel, fetch the result"},
         {"name": "health", "description": "Probes and metrics"},
     ]
@@ -92,11 +97,18 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
             # The empty requirement: without configured keys, loopback callers need none.
             operation["security"] = [] if path in _OPEN_OPERATIONS else [{"ApiKey": []}, {"Bearer": []}, {}]
             responses = operation["responses"]
-            if JSON in responses.get("422", {}).get("content", ()):  # FastAPI's own; ours are problems
-                responses["422"] = problem_responses(InvalidParameter, authenticated=False)[422]
+            if _is_fastapis(responses.get("422")):
+                declared = open_error_responses if path.startswith("/v2") else problem_responses
+                responses["422"] = declared(InvalidParameter, authenticated=False)[422]
             operation["responses"] = dict(sorted(responses.items()))
     components["schemas"] = dict(sorted(schemas.items()))
     return document
+
+
+def _is_fastapis(response: dict[str, Any] | None) -> bool:
+    """Whether a declared 422 is FastAPI's own, which this gateway never answers with."""
+    schema = (response or {}).get("content", {}).get(JSON, {}).get("schema", {})
+    return str(schema.get("$ref", "")).endswith("HTTPValidationError")
 
 
 def render(app: FastAPI) -> str:

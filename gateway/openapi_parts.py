@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from gateway.negotiation import JSON
 from gateway.problems import problem_content
 from gateway.schemas.common import Exemplified, ImageSource, Options
+from gateway.schemas.open_inference import OpenError
 from gateway.schemas.problem import PROBLEM_MEDIA_TYPE
 from interplay.errors import (
     ROW_BY_TYPE,
@@ -122,6 +123,20 @@ def problem_responses(
         for header in _HEADERS_OF_STATUS.get(row.http_status, ()):
             response.setdefault("headers", {})[header] = {"schema": {"type": "string"}}
     return dict(sorted(by_status.items(), key=lambda item: str(item[0])))
+
+
+def open_error_responses(
+    *errors: type[InterplayError], authenticated: bool = True
+) -> dict[int | str, dict[str, Any]]:
+    """As ``problem_responses``, for operations whose errors have the Open Inference Protocol's form."""
+    declared = problem_responses(*errors, authenticated=authenticated)
+    for response in declared.values():
+        examples = response["content"].pop(PROBLEM_MEDIA_TYPE)["examples"]
+        for example in examples.values():
+            example["value"] = {"error": example["value"]["detail"]}
+        schema = {"$ref": f"#/components/schemas/{OpenError.__name__}"}
+        response["content"][JSON] = {"schema": schema, "examples": examples}
+    return declared
 
 
 def json_operation(

@@ -14,7 +14,6 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from gateway.dialects import adapt
-from gateway.schemas.problem import PROBLEM_MEDIA_TYPE
 from interplay.errors import (
     Cancelled,
     InternalError,
@@ -85,8 +84,7 @@ def problem_response(
     error: InterplayError, *, errors: Sequence[dict[str, str]] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
     """HTTP response of an error, with ``Retry-After`` and ``WWW-Authenticate`` where they belong."""
-    content = adapt(problem_content(error, errors), error)
-    status = content["status"]
+    status, content, media_type = adapt(problem_content(error, errors), error)
     sent = dict(headers or {})
     if status in (429, 503):
         sent["Retry-After"] = str(max(1, math.ceil(error.retry_after_s or 1)))
@@ -94,7 +92,7 @@ def problem_response(
         sent["WWW-Authenticate"] = 'Bearer realm="interplay"'
     # ASCII JSON: a client's lone surrogate, quoted back in a detail, must not break the encoding.
     body = json.dumps(content).encode("ascii")
-    return Response(body, status_code=status, headers=sent, media_type=PROBLEM_MEDIA_TYPE)
+    return Response(body, status_code=status, headers=sent, media_type=media_type)
 
 
 def response_to_exception(exception: Exception, request: Request) -> Response:

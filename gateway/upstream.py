@@ -40,8 +40,8 @@ async def _deadline_s(
     return timeout_ms / 1000
 
 
-# Which service of a capability's server: its own, or that of its indexes.
-Service = Literal["stub", "indexes"]
+# Which service of a capability's server: its own, that of its indexes, or the Open Inference Protocol's.
+Service = Literal["stub", "indexes", "open_inference"]
 
 # Seconds that a server call may take, from the header or the settings.
 Deadline = Annotated[float, Depends(_deadline_s)]

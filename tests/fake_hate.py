@@ -19,6 +19,8 @@ import numpy as np
 from interplay.capabilities import get_capability
 from interplay.predictors.batch import BatchOutput
 from interplay.predictors.hate_classifier.answers import CATEGORIES, PostAnswer, PostItem, WordWeight
+from interplay.predictors.hate_classifier.discreet import Discreet
+from interplay.serving.runtime import InProcessRuntime
 from interplay.serving.server import ModelServer, Service
 from interplay.store import Manifest
 from services.hate_classifier.service import service_of
@@ -128,7 +130,7 @@ class FakeHate:
         def build(
             settings: Any, pool: ThreadPoolExecutor, on_death: Callable[[BaseException], None]
         ) -> Service:
-            return service_of(lambda: self.classifier, settings, pool, on_death)
+            return service_of(InProcessRuntime(lambda: Discreet(self.classifier)), settings, pool, on_death)
 
         async def started() -> ModelServer:
             values = {"port": 0, "model_store": Path("unused"), "drain_delay_s": 0.0, **self._settings}

@@ -123,6 +123,39 @@ def verify(
         raise typer.Exit(1)
 
 
+@app.command(
+    epilog=examples(
+        "interplay models package textfcn-compact | textfcn-compact.mar in this folder",
+        "interplay models package --all --out archives",
+        note="Needs the extra: `pip install 'interplay[torchserve]'`. An archive holds weights and "
+        "manifests, no model code: the TorchServe that serves it must have Interplay installed.",
+    )
+)
+def package(
+    name: Annotated[str | None, typer.Argument(help="Model name.", show_default=False)] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="The newest version of every model that can be served.")
+    ] = False,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the archives.")] = Path("."),
+    version: Version = None,
+    store: Store = None,
+) -> None:
+    """Write models as archives (`.mar`) for TorchServe, by its own `torch-model-archiver`."""
+    from rich.console import Console
+
+    from interplay.launcher.torchserve.archive import package_model, servable
+
+    if (name is None) != everything or (everything and version is not None):
+        raise typer.BadParameter("name one model, with or without --version, or give --all")
+    root = _root(store)
+    names = [name] if name else [manifest.name for manifest in servable(root)]
+    console = Console()
+    for model in names:
+        with console.status(f"packing {model}"):
+            archive = package_model(root, model, out, version)
+        console.print(f"{archive}  {archive.stat().st_size / 1e6:.1f} MB", soft_wrap=True, highlight=False)
+
+
 def _root(store: Path | None) -> Path:
     from interplay.errors import NotFound
     from interplay.settings import REPOSITORY_ROOT

@@ -13,6 +13,7 @@ EPILOG = examples(
     "interplay up | everything, at http://127.0.0.1:8080",
     "interplay up --port 9000 --data-dir /srv/interplay",
     "interplay up --only text_detection --root ~/photos --root s3://bucket/photos",
+    "interplay up --runtime torchserve | batches run in a real TorchServe",
     "INTERPLAY_REDIS_URL=redis://host:6379/0 interplay up | your Redis or Valkey, not the embedded one",
     note="""Ctrl-C stops: the gateway finishes its requests, then the worker, the model servers and Valkey
 stop. A second Ctrl-C kills everything at once. Unfinished jobs go on at the next start.""",
@@ -50,6 +51,13 @@ def up(
         str | None,
         typer.Option(help="Where models run: auto, cpu or cuda.", show_default="auto"),
     ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            help="What runs them: in_process, or torchserve (extra torchserve), which is started, too.",
+            show_default="in_process",
+        ),
+    ] = None,
     log_level: Annotated[
         str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.", show_default="INFO")
     ] = None,
@@ -73,6 +81,7 @@ def up(
         "only": tuple(only) if only else None,
         "dataset_roots": tuple(root) if root else None,
         "device": device,
+        "runtime": runtime,
         "log_level": log_level.upper() if log_level else None,
         "verbose": verbose or None,
     }

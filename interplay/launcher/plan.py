@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import secrets
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from interplay.capabilities import Capability
 from interplay.launcher import valkey
 from interplay.launcher.ports import free_ports
-from interplay.launcher.probes import Probe, grpc_serving, http_ok, valkey_answers
+from interplay.launcher.probes import Probe, grpc_serving, http_ok, torchserve_answers, valkey_answers
 from interplay.launcher.settings import LauncherSettings, browsable_host
 from interplay.launcher.supervisor import Part
+from interplay.launcher.torchserve.extra import check_extra
+from interplay.launcher.torchserve.settings import KEY_FILE
 
 # Clients first, servers last: whoever still has work can finish it.
-_STOP_GATEWAY, _STOP_WORKER, _STOP_SERVERS, _STOP_VALKEY = range(4)
+_STOP_GATEWAY, _STOP_WORKER, _STOP_SERVERS, _STOP_TORCHSERVE, _STOP_VALKEY = range(5)
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,10 @@ def make_plan(settings: LauncherSettings) -> Plan:
 
     Raises:
         NotFound: ``settings.only`` names an unknown capability.
-        Unavailable: Valkey is to be embedded and is not installed.
+        Unavailable: Valkey is to be embedded, or TorchServe to be started, and is not installed.
     """
     capabilities = settings.capabilities
-    ports = iter(free_ports(3 + 2 * len(capabilities)))
+    ports = iter(free_ports(4 + 2 * len(capabilities)))
     targets = {capability.name: f"127.0.0.1:{next(ports)}" for capability in capabilities}
     parts = []
 
@@ -76,6 +80,12 @@ def make_plan(settings: LauncherSettings) -> Plan:
     if settings.database_url:
         state["INTERPLAY_DATABASE_URL"] = settings.database_url
 
+    runtime: dict[str, str] = {"INTERPLAY_RUNTIME": settings.runtime}
+    remote = settings.runtime == "torchserve"
+    if remote:
+        part, runtime = _torchserve(settings, capabilities, next(ports), common)
+        parts.append(part)
+
     for capability in capabilities:
         host, port = targets[capability.name].split(":")
         metrics_port = next(ports)
@@ -91,7 +101,9 @@ def make_plan(settings: LauncherSettings) -> Plan:
                     "INTERPLAY_DEVICE": settings.device,
                     "INTERPLAY_STATE_DIR": str(settings.state_dir),
                     "INTERPLAY_CAPABILITY_ADDRESSES": json.dumps(targets),
+                    **runtime,
                 },
+                needs=("torchserve",) if remote else (),
                 probe=grpc_serving(capability, targets[capability.name]),
                 where=f"{host}:{port}, metrics {metrics_port}",
                 stop_rank=_STOP_SERVERS,
@@ -130,6 +142,35 @@ def make_plan(settings: LauncherSettings) -> Plan:
         )
     )
     return Plan(tuple(parts), http_ok(gateway_address, settings.port, "/readyz"))
+
+
+def _torchserve(
+    settings: LauncherSettings, capabilities: Sequence[Capability], port: int, common: dict[str, str]
+) -> tuple[Part, dict[str, str]]:
+    """The part, and what model servers must know of it."""
+    check_extra()
+    directory, target = settings.state_dir / "torchserve", f"127.0.0.1:{port}"
+    part = Part(
+        name="torchserve",
+        command=_python("interplay.launcher.torchserve"),
+        environment={
+            **common,
+            "INTERPLAY_TORCHSERVE_DIR": str(directory),
+            "INTERPLAY_TORCHSERVE_PORT": str(port),
+            "INTERPLAY_TORCHSERVE_CAPABILITIES": ",".join(c.name for c in capabilities),
+            "INTERPLAY_DEVICE": settings.device,
+        },
+        probe=torchserve_answers(target, directory / KEY_FILE),
+        where=target,
+        stop_rank=_STOP_TORCHSERVE,
+        start_timeout_s=600,
+    )
+    servers = {
+        "INTERPLAY_RUNTIME": "torchserve",
+        "INTERPLAY_TORCHSERVE__TARGET": target,
+        "INTERPLAY_TORCHSERVE__KEY_FILE": str(directory / KEY_FILE),
+    }
+    return part, servers
 
 
 def _python(module: str) -> tuple[str, ...]:

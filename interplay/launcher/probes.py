@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from interplay.capabilities import Capability
@@ -45,6 +46,21 @@ def grpc_serving(capability: Capability, target: str) -> Probe:
             return await client.is_serving(TIMEOUT_S)
         finally:
             await client.close()
+
+    return probe
+
+
+def torchserve_answers(target: str, key_file: Path) -> Probe:
+    """A probe that wants a healthy TorchServe, one whose workers have loaded their models."""
+
+    async def probe() -> bool:
+        from interplay.rpc.torchserve_client import TorchServeClient  # gRPC, as above
+
+        client = TorchServeClient(target, key_file)
+        try:
+            return await asyncio.to_thread(client.is_healthy, TIMEOUT_S)
+        finally:
+            client.close()
 
     return probe
 

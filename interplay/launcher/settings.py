@@ -19,6 +19,10 @@ class LauncherSettings(StateSettings):
     port: int = Field(GATEWAY_PORT, ge=1, le=65535, description="Port of the gateway.")
     only: tuple[str, ...] = Field((), description="Capabilities to start; all of them if empty.")
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    runtime: Literal["in_process", "torchserve"] = Field(
+        "in_process",
+        description="What runs the models: the model servers, or a TorchServe that is started, too.",
+    )
     log_format: Literal["json", "console"] = "console"
     verbose: bool = False
 

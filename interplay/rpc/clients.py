@@ -23,6 +23,8 @@ from opentelemetry import propagate
 from interplay.capabilities import Capability
 from interplay.errors import DeadlineExceeded, InterplayError, Unavailable
 from interplay.rpc.common.v1 import index_pb2, index_pb2_grpc, models_pb2_grpc
+from interplay.rpc.open_inference.v1 import open_inference_pb2
+from interplay.rpc.open_inference.v1.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from interplay.rpc.status import DETAILS_KEY, error_from_rpc
 from interplay.settings import MAX_MESSAGE_BYTES
 from interplay.telemetry.context import METADATA_KEY, get_request_id
@@ -30,6 +32,7 @@ from interplay.telemetry.context import METADATA_KEY, get_request_id
 DEFAULT_TIMEOUT_S = 30.0
 # Full name of the service of a capability's indexes, beside the capability's own.
 INDEX_SERVICE: str = index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name
+OPEN_INFERENCE_SERVICE: str = open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 # How long calls wait for a server that said it was going (NOT_SERVING) to be replaced. A server that
 # vanished without a word gets no such patience: its callers are told UNAVAILABLE at once.
 RESTART_PATIENCE_S = 20.0
@@ -57,7 +60,11 @@ def channel_options(capability: Capability) -> list[tuple[str, Any]]:
         "healthCheckConfig": {"serviceName": capability.grpc_service},
         "methodConfig": [
             {
-                "name": [{"service": capability.grpc_service}, {"service": INDEX_SERVICE}],
+                "name": [
+                    {"service": capability.grpc_service},
+                    {"service": INDEX_SERVICE},
+                    {"service": OPEN_INFERENCE_SERVICE},
+                ],
                 "retryPolicy": {
                     "maxAttempts": 3,
                     "initialBackoff": "0.1s",
@@ -151,6 +158,7 @@ class ModelServerClient:
         stub: Of the capability's own service.
         models: Of ``ModelService``.
         indexes: Of ``IndexService``, which servers have whose capability keeps indexes.
+        open_inference: Of the Open Inference Protocol's service.
     """
 
     def __init__(
@@ -163,6 +171,7 @@ class ModelServerClient:
         self.stub = service_stub(capability, self._channel)
         self.models = models_pb2_grpc.ModelServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self.indexes = index_pb2_grpc.IndexServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self.open_inference = GRPCInferenceServiceStub(self._channel)  # type: ignore[no-untyped-call]
         # A channel of its own: the balanced one leaves out servers that are not serving.
         self._health_channel = grpc.aio.insecure_channel(target, options=connection_options())
         self.health = health_pb2_grpc.HealthStub(self._health_channel)

@@ -312,7 +312,12 @@ class Batcher(Generic[In, Out]):
 
     def _run_batch(self, batch: list[_Work[In, Out]]) -> None:
         started = monotonic()
-        output = self._infer(batch)
+        try:
+            output = self._infer(batch)
+        except (Unavailable, DeadlineExceeded, Overloaded) as error:  # of the runtime: no item's fault
+            for work in batch:
+                _fail(work, error)
+            return
         if output is None:  # the batch as a whole failed: find the culprit, spare the others
             if len(batch) == 1:
                 _fail(batch[0], ModelFailed(f"{self.name} failed on this input"))
@@ -347,9 +352,16 @@ class Batcher(Generic[In, Out]):
         self._padding.observe(output.padding_ratio)
 
     def _infer(self, batch: Sequence[_Work[In, Out]]) -> BatchOutput[Out] | None:
-        """Output of the batch; None if it failed as a whole, which is logged."""
+        """Output of the batch; None if it failed as a whole, which is logged.
+
+        Raises:
+            Unavailable, DeadlineExceeded, Overloaded: The runtime could not work.
+        """
+        deadline = max(work.deadline for work in batch)
         try:
-            output = self.runtime.run([work.item for work in batch])
+            output = self.runtime.run([work.item for work in batch], deadline=deadline)
+        except (Unavailable, DeadlineExceeded, Overloaded):
+            raise
         except Exception:
             log.exception("batch_failed", model=self.name, items=len(batch))
             return None

@@ -1,8 +1,8 @@
 """What runs a model: the seam between the batcher and whatever does the inference.
 
-``InProcessRuntime`` calls a predictor in this process. Another runtime (a TorchServe that gets the
-batch over gRPC, say) implements the same members; nothing above this file changes. ``load`` and
-``run`` are called on one thread, the model's owner.
+``InProcessRuntime`` calls a predictor in this process; ``torchserve.runtime.TorchServeRuntime`` sends the
+batch to a TorchServe. Nothing above them changes. ``load`` and ``run`` are called on one thread, the
+model's owner.
 """
 
 from __future__ import annotations
@@ -40,8 +40,18 @@ class Runtime(Protocol[InContra, Out]):
     def load(self) -> None:
         """Load and verify the model and run it once, so that the first request is not the slow one."""
 
-    def run(self, batch: Sequence[InContra]) -> BatchOutput[Out]:
-        """Run one batch. May raise: the batcher then tries the items one by one."""
+    def run(self, batch: Sequence[InContra], *, deadline: float) -> BatchOutput[Out]:
+        """Run one batch.
+
+        Args:
+            batch: Items of one bucket.
+            deadline: ``time.monotonic()`` value after which no item's result is of use.
+
+        Raises:
+            Unavailable, DeadlineExceeded, Overloaded: The runtime itself cannot work now; every item gets
+                this error.
+            Exception: Anything else; the batcher then tries the items one by one.
+        """
 
 
 class InProcessRuntime(Generic[In, Out]):
@@ -70,7 +80,7 @@ class InProcessRuntime(Generic[In, Out]):
         self._predictor.warm_up()
         self.load_s = perf_counter() - started
 
-    def run(self, batch: Sequence[In]) -> BatchOutput[Out]:
+    def run(self, batch: Sequence[In], *, deadline: float) -> BatchOutput[Out]:
         """See ``Runtime``."""
         if self._predictor is None:
             raise RuntimeError("run() before load()")

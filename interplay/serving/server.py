@@ -21,11 +21,16 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from interplay.capabilities import Capability
+from interplay.rpc.clients import OPEN_INFERENCE_SERVICE
 from interplay.rpc.common.v1 import models_pb2_grpc
+from interplay.rpc.open_inference.v1.open_inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from interplay.serving.batcher import Batcher
 from interplay.serving.interceptors import ActiveCalls, EdgeInterceptor
 from interplay.serving.model_service import ModelService
+from interplay.serving.open_inference.models import OpenModel
+from interplay.serving.open_inference.servicer import OpenInferenceService
 from interplay.serving.settings import ModelServerSettings
+from interplay.serving.torchserve.runtime import TorchServeRuntime
 from interplay.settings import MAX_MESSAGE_BYTES, available_cores
 from interplay.telemetry import metrics
 from interplay.telemetry.logging import configure_logging, get_logger
@@ -46,12 +51,14 @@ class Service:
         register: Adds the capability's servicer to the server.
         close: Closes what the servicer holds open, such as a channel to another server.
         further: Full names of services that ``register`` adds beside the capability's own.
+        tensors: Models that the Open Inference Protocol offers, too.
     """
 
     batchers: Sequence[Batcher[Any, Any]]
     register: Callable[[grpc.aio.Server], None]
     close: Callable[[], Awaitable[None]] | None = None
     further: Sequence[str] = ()
+    tensors: Sequence[OpenModel] = ()
 
 
 # Builds a Service; gets the settings, a pool for decoding and the callback for dying owner threads.
@@ -75,6 +82,16 @@ class ModelServer:
         self._died: asyncio.Future[BaseException] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._service = build(settings, self._pool, self._report_death)
+        runtimes = (batcher.runtime for batcher in self._service.batchers)
+        self._remote = [runtime for runtime in runtimes if isinstance(runtime, TorchServeRuntime)]
+        self._watch: asyncio.Task[None] | None = None
+        self._names = (
+            self.capability.grpc_service,
+            *self._service.further,
+            MODEL_SERVICE,
+            OPEN_INFERENCE_SERVICE,
+        )
+        self._serving = False
         self._health = health_aio.HealthServicer()
         self._active = ActiveCalls()
         self._server = grpc.aio.server(
@@ -91,15 +108,13 @@ class ModelServer:
         """
         self._loop = asyncio.get_running_loop()
         self._died = self._loop.create_future()
-        services = [
-            self.capability.grpc_service,
-            *self._service.further,
-            MODEL_SERVICE,
-            "grpc.health.v1.Health",
-        ]
+        services = [*self._names, "grpc.health.v1.Health"]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         models_pb2_grpc.add_ModelServiceServicer_to_server(  # type: ignore[no-untyped-call]
             ModelService(self.capability.name, self._service.batchers, self.settings), self._server
+        )
+        add_GRPCInferenceServiceServicer_to_server(  # type: ignore[no-untyped-call]
+            OpenInferenceService(self._service.tensors, lambda: self._serving), self._server
         )
         self._service.register(self._server)
         if self.settings.reflection:
@@ -111,6 +126,8 @@ class ModelServer:
             await batcher.start()
             self._describe(batcher)
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        if self._remote:
+            self._watch = asyncio.create_task(self._follow_runtimes())
         log.info("serving", capability=self.capability.name, address=f"{self.settings.host}:{self.port}")
 
     async def run_until(self, stop: asyncio.Event) -> int:
@@ -131,6 +148,9 @@ class ModelServer:
     async def stop(self, *, drain: bool = True) -> None:
         """NOT_SERVING, then finish calls in progress (``drain``) or not, then stop the models."""
         log.info("draining" if drain else "stopping", capability=self.capability.name)
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait([self._watch])
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         for batcher in self._service.batchers:
             metrics.MODEL_READY.labels(batcher.name).set(0)
@@ -145,10 +165,30 @@ class ModelServer:
             await self._server.stop(0)
         for batcher in self._service.batchers:
             await batcher.close()
+        for runtime in self._remote:
+            runtime.close()
         if self._service.close is not None:
             await self._service.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
         log.info("stopped", capability=self.capability.name)
+
+    async def _follow_runtimes(self) -> None:
+        """SERVING while the models' TorchServe answers for all of them, NOT_SERVING while it does not."""
+        well = True
+        while True:
+            await asyncio.sleep(self.settings.torchserve.health_interval_s)
+            answers = await asyncio.gather(*(asyncio.to_thread(r.is_healthy) for r in self._remote))
+            if all(answers) == well:
+                continue
+            well = all(answers)
+            status = health_pb2.HealthCheckResponse
+            await self._set_health(status.SERVING if well else status.NOT_SERVING)
+            for batcher in self._service.batchers:
+                metrics.MODEL_READY.labels(batcher.name).set(int(well))
+            if well:
+                log.info("torchserve_back", capability=self.capability.name)
+            else:
+                log.warning("torchserve_away", capability=self.capability.name)
 
     def _report_death(self, error: BaseException) -> None:
         loop, died = self._loop, self._died
@@ -173,7 +213,8 @@ class ModelServer:
         )
 
     async def _set_health(self, status: Any) -> None:
-        for name in ("", self.capability.grpc_service, *self._service.further, MODEL_SERVICE):
+        self._serving = status == health_pb2.HealthCheckResponse.SERVING
+        for name in ("", *self._names):
             await self._health.set(name, status)
 
 

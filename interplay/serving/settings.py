@@ -10,6 +10,7 @@ from pydantic import Field
 from interplay.capabilities import get_capability
 from interplay.media.images import ImageLimits
 from interplay.serving.batcher import BatchLimits
+from interplay.serving.torchserve.settings import TorchServeSettings
 from interplay.settings import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, REPOSITORY_ROOT, ProcessSettings
 
 
@@ -20,7 +21,13 @@ class ModelServerSettings(ProcessSettings):
     port: int = Field(..., ge=0, le=65535, description="gRPC port; 0 picks a free one.")
     metrics_port: int = Field(..., ge=0, le=65535, description="Port of the Prometheus endpoint.")
     model_store: Path = Field(REPOSITORY_ROOT / "model_store", description="Folder of the model store.")
-    runtime: Literal["in_process"] = Field("in_process", description="What runs the models.")
+    runtime: Literal["in_process", "torchserve"] = Field(
+        "in_process",
+        description="What runs the models: this process, or a TorchServe that has them packaged.",
+    )
+    torchserve: TorchServeSettings = Field(
+        default_factory=TorchServeSettings, description="The TorchServe of runtime=torchserve."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU where there is one.")
     threads: int | None = Field(None, ge=1, description="Threads of one inference; usable cores if unset.")
 

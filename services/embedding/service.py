@@ -9,9 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 
 from interplay.errors import InternalError
-from interplay.predictors.embedding.image import ImageEmbedder
-from interplay.predictors.embedding.inside import ImageNetwork
-from interplay.predictors.embedding.text import TextEmbedder
 from interplay.rpc.clients import INDEX_SERVICE
 from interplay.rpc.common.v1.index_pb2_grpc import add_IndexServiceServicer_to_server
 from interplay.rpc.embedding.v1 import embedding_pb2_grpc as pb_grpc
@@ -21,12 +18,12 @@ from interplay.serving.indexes.indexes import open_indexes
 from interplay.serving.indexes.servicer import IndexServicer
 from interplay.serving.indexes.snapshots import open_snapshots
 from interplay.serving.requests import Requests
-from interplay.serving.runtime import InProcessRuntime
+from interplay.serving.runtimes import runtime_for
 from interplay.serving.server import Service
-from interplay.settings import available_cores
 from interplay.store import resolve
 from services.embedding.analysis import SERVICE_NAME as ANALYSIS_SERVICE
 from services.embedding.analysis import EmbeddingAnalysisServicer
+from services.embedding.open_inference import open_models
 from services.embedding.servicer import EmbeddingServicer
 from services.embedding.settings import CAPABILITY, EmbeddingSettings
 from services.embedding.vectors import Images, Texts, Vectors
@@ -38,24 +35,20 @@ def build_service(
     settings: EmbeddingSettings, pool: ThreadPoolExecutor, on_death: Callable[[BaseException], None]
 ) -> Service:
     """Batchers, indexes and servicers of this capability."""
-    threads = settings.threads or available_cores()
     image = resolve(settings.model_store, IMAGE_MODEL, settings.model_version)
     words = resolve(settings.model_store, WORD_MODEL, settings.model_version)
     if image.manifest.details["words_sha256"] != words.manifest.weights_sha256:
         raise InternalError(f"{image.directory} was not trained for the words of {words.directory}")
 
-    def load_image() -> ImageNetwork:
-        store, version = settings.model_store, settings.model_version
-        return ImageNetwork(
-            ImageEmbedder.open(store, version, name=IMAGE_MODEL, device=settings.device, threads=threads)
-        )
-
     images: Images = Batcher(
-        IMAGE_MODEL, InProcessRuntime(load_image), settings.batch_limits, on_death=on_death
+        IMAGE_MODEL,
+        runtime_for(settings, IMAGE_MODEL, settings.model_version),
+        settings.batch_limits,
+        on_death=on_death,
     )
     texts: Texts = Batcher(
         WORD_MODEL,
-        InProcessRuntime(lambda: TextEmbedder.load(words)),
+        runtime_for(settings, WORD_MODEL, settings.model_version),
         BatchLimits(max_batch_items=256, max_delay_s=0.0, max_inflight=256),
         on_death=on_death,
     )
@@ -78,4 +71,10 @@ def build_service(
         await asyncio.to_thread(indexes.close)
 
     further = (INDEX_SERVICE, ANALYSIS_SERVICE)
-    return Service(batchers=(images, texts), register=register, close=close, further=further)
+    return Service(
+        batchers=(images, texts),
+        register=register,
+        close=close,
+        further=further,
+        tensors=open_models(vectors, int(words.manifest.config["dimension"])),
+    )

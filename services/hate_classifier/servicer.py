@@ -106,12 +106,7 @@ class HateClassifierServicer(pb_grpc.HateClassifierServiceServicer):
             item = PostItem(
                 text=post.text, image_text=words.text, image=image, words=post.words, region=post.region
             )
-            answer = await work.run(
-                self._classifier,
-                item,
-                bucket=(image is not None, post.words),
-                pixels=_IMAGE_PIXELS * (image is not None) + _WORDS_PIXELS * post.words,
-            )
+            answer = await judge(self._classifier, item, work)
             message = answer_message(answer, threshold, words)
             if image is not None and answer.region is not None:
                 message.region.CopyFrom(await work.finish(region_message, image, answer))
@@ -127,6 +122,17 @@ class HateClassifierServicer(pb_grpc.HateClassifierServiceServicer):
         # At least half of the time is left to the model.
         now = monotonic()
         return await self._reader.read(post.image.content, now + (work.deadline - now) / 2)
+
+
+async def judge(classifier: Batcher[PostItem, PostAnswer], item: PostItem, work: Work) -> PostAnswer:
+    """The classifier's answer; posts with an image, and those with words, weigh more in a batch."""
+    with_image = item.image is not None
+    return await work.run(
+        classifier,
+        item,
+        bucket=(with_image, item.words),
+        pixels=_IMAGE_PIXELS * with_image + _WORDS_PIXELS * item.words,
+    )
 
 
 def check_post(post: pb.Post) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 
 from interplay.predictors.locsens.image import ImageTagger
-from interplay.predictors.locsens.retriever import ImageRanker
-from interplay.predictors.locsens.tagger import PlaceTagger
 from interplay.rpc.clients import INDEX_SERVICE
 from interplay.rpc.common.v1.index_pb2_grpc import add_IndexServiceServicer_to_server
 from interplay.rpc.locsens.v1 import locsens_pb2_grpc as pb_grpc
@@ -19,11 +18,11 @@ from interplay.serving.indexes.indexes import open_indexes
 from interplay.serving.indexes.servicer import IndexServicer
 from interplay.serving.indexes.snapshots import open_snapshots
 from interplay.serving.requests import Requests
-from interplay.serving.runtime import InProcessRuntime
+from interplay.serving.runtimes import runtime_for
 from interplay.serving.server import Service
-from interplay.settings import available_cores
 from interplay.store import resolve
 from services.locsens.images import Images
+from services.locsens.open_inference import open_models
 from services.locsens.retrieval import Ranker, Retrieval
 from services.locsens.servicer import LocSensServicer, Models, PlaceTags
 from services.locsens.settings import CAPABILITY, LocSensSettings
@@ -41,27 +40,16 @@ def build_service(
     settings: LocSensSettings, pool: ThreadPoolExecutor, on_death: Callable[[BaseException], None]
 ) -> Service:
     """Batchers, indexes and servicers of this capability."""
-    store, version, device = settings.model_store, settings.model_version, settings.device
-    threads = settings.threads or available_cores()
+    store, version = settings.model_store, settings.model_version
     image = resolve(store, IMAGE_MODEL, version).manifest
     vectors = ImageTagger.open_tag_vectors(store, version)
 
-    def load_image() -> ImageTagger:
-        return ImageTagger.open(store, version, device=device, threads=threads)
+    def batcher(model: str, limits: BatchLimits) -> Batcher[Any, Any]:
+        return Batcher(model, runtime_for(settings, model, version), limits, on_death=on_death)
 
-    def load_ranker() -> ImageRanker:
-        return ImageRanker.open(store, image, vectors, version, device=device)
-
-    def load_tagger() -> PlaceTagger:
-        return PlaceTagger.open(store, image, vectors, version, device=device)
-
-    tagger = Batcher(IMAGE_MODEL, InProcessRuntime(load_image), settings.batch_limits, on_death=on_death)
-    ranker: Ranker = Batcher(
-        RETRIEVAL_MODEL, InProcessRuntime(load_ranker), _SCORER_LIMITS, on_death=on_death
-    )
-    place_tags: PlaceTags = Batcher(
-        TAGGING_MODEL, InProcessRuntime(load_tagger), _SCORER_LIMITS, on_death=on_death
-    )
+    tagger = batcher(IMAGE_MODEL, settings.batch_limits)
+    ranker: Ranker = batcher(RETRIEVAL_MODEL, _SCORER_LIMITS)
+    place_tags: PlaceTags = batcher(TAGGING_MODEL, _SCORER_LIMITS)
     requests = Requests(tagger, pool, settings.image_limits, settings.max_deadline_s)
     images = Images(tagger, requests, image)
     indexes = open_indexes(settings, images, CAPABILITY.name)
@@ -85,5 +73,9 @@ def build_service(
         await asyncio.to_thread(indexes.close)
 
     return Service(
-        batchers=(tagger, ranker, place_tags), register=register, close=close, further=(INDEX_SERVICE,)
+        batchers=(tagger, ranker, place_tags),
+        register=register,
+        close=close,
+        further=(INDEX_SERVICE,),
+        tensors=open_models(images, ranker, place_tags),
     )

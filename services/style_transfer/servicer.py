@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from time import monotonic
 
 import grpc
@@ -15,9 +14,8 @@ from numpy.typing import NDArray
 from interplay.capabilities import get_capability
 from interplay.errors import InvalidParameter, PayloadTooLarge
 from interplay.media.images import encode_picture, probe
-from interplay.predictors.style_transfer.describer import StyleDescriber
 from interplay.predictors.style_transfer.masks import heat_mask, polygon_mask
-from interplay.predictors.style_transfer.stylist import StyleItem, Stylist
+from interplay.predictors.style_transfer.stylist import StyleItem
 from interplay.predictors.style_transfer.words import (
     check_letters,
     draw_words,
@@ -32,14 +30,14 @@ from interplay.rpc.style_transfer.v1 import style_transfer_pb2_grpc as pb_grpc
 from interplay.serving.batcher import Batcher, BatchLimits
 from interplay.serving.model_service import model_info
 from interplay.serving.requests import Requests, Work, timings_message
-from interplay.serving.runtime import InProcessRuntime
+from interplay.serving.runtimes import runtime_for
 from interplay.serving.server import Service
-from interplay.settings import available_cores
-from interplay.store import StoredModel, resolve
+from interplay.store import resolve
 from interplay.types import Image
 from services.style_transfer import options as opt
 from services.style_transfer.catalogue import Catalogue, Samples, Styling, mix_weights
 from services.style_transfer.detection import Detection, Heat, same_size
+from services.style_transfer.open_inference import open_models
 from services.style_transfer.settings import CAPABILITY, StyleTransferSettings
 
 DOMAIN_MODELS = ("style-scene", "style-print", "style-handwriting")
@@ -52,40 +50,38 @@ def build_service(
     settings: StyleTransferSettings, pool: ThreadPoolExecutor, on_death: Callable[[BaseException], None]
 ) -> Service:
     """Batchers and servicer of this capability; networks are loaded later, by the batchers."""
-    threads = settings.threads or available_cores()
-    stored = {name: resolve(settings.model_store, name) for name in (*CAPABILITY.models, PERCEPTUAL_MODEL)}
-
-    def stylist(model: StoredModel) -> Stylist:
-        return Stylist.load(model, device=settings.device, threads=threads)
-
+    manifests = {name: resolve(settings.model_store, name).manifest for name in CAPABILITY.models}
     styling: dict[str, Styling] = {
-        name: Batcher(
-            name, InProcessRuntime(partial(stylist, stored[name])), settings.batch_limits, on_death=on_death
-        )
+        name: Batcher(name, runtime_for(settings, name), settings.batch_limits, on_death=on_death)
         for name in CAPABILITY.models
     }
     describing: Batcher[Image, NDArray[np.float32]] = Batcher(
         PERCEPTUAL_MODEL,
-        InProcessRuntime(
-            lambda: StyleDescriber.load(stored[PERCEPTUAL_MODEL], device=settings.device, threads=threads)
-        ),
+        runtime_for(settings, PERCEPTUAL_MODEL),
         BatchLimits(max_delay_s=0.0),
         on_death=on_death,
     )
-    catalogue = Catalogue([stored[name].manifest for name in DOMAIN_MODELS], stored[SELECTIVE_MODEL].manifest)
+    catalogue = Catalogue([manifests[name] for name in DOMAIN_MODELS], manifests[SELECTIVE_MODEL])
     detector = ModelServerClient(get_capability("text_detection"), settings.detection_target)
+    requests = Requests(styling[DOMAIN_MODELS[0]], pool, settings.image_limits, settings.max_deadline_s)
     servicer = StyleTransferServicer(
         settings,
         catalogue,
         styling,
         Samples(catalogue, styling, describing),
         Detection(detector),
-        Requests(styling[DOMAIN_MODELS[0]], pool, settings.image_limits, settings.max_deadline_s),
+        requests,
     )
     return Service(
         batchers=(*styling.values(), describing),
         register=lambda server: pb_grpc.add_StyleTransferServiceServicer_to_server(servicer, server),  # type: ignore[no-untyped-call]
         close=detector.close,
+        tensors=open_models(
+            styling,
+            {name: len(manifest.labels) for name, manifest in manifests.items()},
+            describing,
+            requests,
+        ),
     )
 
 

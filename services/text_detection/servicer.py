@@ -21,7 +21,7 @@ from interplay.predictors.text_detection.reader import (
     width_bucket,
 )
 from interplay.predictors.text_detection.regions import presence, regions_from_heatmap
-from interplay.predictors.text_detection.segmenter import TextSegmenter, input_size
+from interplay.predictors.text_detection.segmenter import input_size
 from interplay.rpc.common.v1 import common_pb2
 from interplay.rpc.status import item_error
 from interplay.rpc.text_detection.v1 import text_detection_pb2 as pb
@@ -32,12 +32,13 @@ from interplay.serving.checks import check_fraction
 from interplay.serving.model_service import model_info
 from interplay.serving.requests import Requests, Work, timings_message
 from interplay.serving.runtime import InProcessRuntime
+from interplay.serving.runtimes import runtime_for
 from interplay.serving.server import Service
 from interplay.settings import available_cores
-from interplay.store import resolve
 from interplay.telemetry.logging import get_logger
 from interplay.types import Heatmap, Image, Region
 from services.text_detection import options as opt
+from services.text_detection.open_inference import open_models
 from services.text_detection.settings import TextDetectionSettings
 
 log = get_logger(__name__)
@@ -51,14 +52,13 @@ def build_service(
 ) -> Service:
     """Batchers and servicer of this capability; models are loaded later, by the batchers."""
     threads = settings.threads or available_cores()
-
-    def load_segmenter() -> TextSegmenter:
-        stored = resolve(settings.model_store, settings.model, settings.model_version)
-        return TextSegmenter.load(stored, device=settings.device, threads=threads)
-
     segmenter: Batcher[Image, Heatmap] = Batcher(
-        settings.model, InProcessRuntime(load_segmenter), settings.batch_limits, on_death=on_death
+        settings.model,
+        runtime_for(settings, settings.model, settings.model_version),
+        settings.batch_limits,
+        on_death=on_death,
     )
+    # The recogniser comes with a package and not from the store, so it always runs here.
     reader: Batcher[Image, tuple[str, float]] = Batcher(
         "ppocrv4-rec",
         InProcessRuntime(lambda: WordReader(threads=threads)),
@@ -70,6 +70,7 @@ def build_service(
     return Service(
         batchers=(segmenter, reader),
         register=lambda server: pb_grpc.add_TextDetectionServiceServicer_to_server(servicer, server),  # type: ignore[no-untyped-call]
+        tensors=open_models(segmenter, reader, requests),
     )
 
 

@@ -119,3 +119,38 @@ def test_a_killed_launcher_leaves_nothing_and_can_be_started_again(started: Syst
         assert again.process.wait(timeout=10) == 0
     finally:
         again.stop()
+
+
+def test_a_torchserve_runs_the_models(tmp_path: Path) -> None:
+    system = System(tmp_path / "state", free_port(), "--runtime", "torchserve", "--only", "embedding")
+    try:
+        system.wait_ready(280)
+        models = httpx.get(f"{system.url}/v1/models", timeout=30).json()["capabilities"]
+        (served,) = (capability["models"] for capability in models if capability["name"] == "embedding")
+        assert {model["runtime"] for model in served} == {"torchserve"}
+        body = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": ["red sky"]}]}
+        answer = httpx.post(f"{system.url}/v2/models/embedding-words/infer", json=body, timeout=60)
+        assert answer.status_code == 200, answer.text
+        same = httpx.post(f"{system.url}/v1/embeddings", json={"input": "red sky"}, timeout=60).json()
+        assert answer.json()["outputs"][0]["data"] == pytest.approx(same["data"][0]["embedding"], abs=1e-6)
+
+        parts = descendants(system.process.pid)
+        assert system.stop() == 0
+        assert parts & set(process_table()) == set()
+        stopped = re.findall(r" (\w+) +stopped", system.output.read_text())
+        assert stopped == ["gateway", "worker", "embedding", "torchserve", "valkey"]
+        assert "had to be killed" not in system.output.read_text()
+    finally:
+        system.stop()
+
+
+def test_a_killed_launcher_leaves_no_torchserve(tmp_path: Path) -> None:
+    system = System(tmp_path / "state", free_port(), "--runtime", "torchserve", "--only", "embedding")
+    try:
+        system.wait_ready(280)
+        parts = descendants(system.process.pid)
+        system.process.kill()
+        system.process.wait()
+        wait_until(lambda: not parts & set(process_table()), timeout_s=30, what="the parts are gone")
+    finally:
+        system.stop()

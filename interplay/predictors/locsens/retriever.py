@@ -92,7 +92,12 @@ class ImageRanker:
 
     def score(self, item: ScoreItem) -> NDArray[np.float32]:
         """(N,) scores, without bounds."""
-        parts = item.images if isinstance(item.images, CentredParts) else self.scorer.image_parts(item.images)
+        if isinstance(item.images, CentredParts):
+            part, variance = item.images.part, item.images.variance
+            # Where this runs in another process, they come from the CPU.
+            parts = CentredParts(part.to(self.device), variance.to(self.device))
+        else:
+            parts = self.scorer.image_parts(item.images)
         return self.scorer.score_images(parts, item.tags, item.place)
 
     def predict_batch(

@@ -85,3 +85,18 @@ def test_verify_finds_the_damaged_version(interplay: Callable[..., Any], store: 
     results = json.loads(interplay("models", "verify", "--store", store, "--json").out)
     assert [result["ok"] for result in results] == [False, True]
     assert interplay("models", "verify", "textfcn-tiny", "--store", store).code == 0, "the newest is whole"
+
+
+def test_package(interplay: Callable[..., Any], tmp_path: Path) -> None:
+    from tests.embedding_models import make_embedding_store
+
+    store, out = make_embedding_store(tmp_path / "models"), tmp_path / "out"
+    ran = interplay("models", "package", "embedding-words", "--store", store, "--out", out)
+    assert ran.code == 0 and ran.out.startswith(str(out / "embedding-words.mar"))
+    ran = interplay("models", "package", "--all", "--store", store, "--out", out)
+    assert ran.code == 0 and ran.out.count(".mar") == 2
+    assert sorted(file.name for file in out.iterdir()) == ["embedding-image.mar", "embedding-words.mar"]
+    for wrong in ((), ("embedding-words", "--all"), ("--all", "--version", "1")):
+        assert interplay("models", "package", *wrong, "--store", store).code == 2
+    ran = interplay("models", "package", "backbone-lite0", "--store", store, "--out", out)
+    assert ran.code == 1 and "cannot be served by itself" in ran.err

@@ -6,6 +6,7 @@ import asyncio
 import io
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -22,10 +23,15 @@ from gateway.settings import GatewaySettings
 from interplay.capabilities import get_capability
 from interplay.errors import InterplayError
 from interplay.rpc.common.v1 import common_pb2, models_pb2, models_pb2_grpc
+from interplay.rpc.open_inference.v1.open_inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from interplay.rpc.status import status_from_error
+from interplay.rpc.tensors import Tensor
 from interplay.rpc.text_detection.v1 import text_detection_pb2 as pb
 from interplay.rpc.text_detection.v1 import text_detection_pb2_grpc
+from interplay.serving.open_inference.models import Inputs, OpenModel
+from interplay.serving.open_inference.servicer import OpenInferenceService
 from interplay.settings import MAX_MESSAGE_BYTES
+from interplay.store import Manifest
 from interplay.telemetry.context import METADATA_KEY
 
 CAPABILITY = get_capability("text_detection")
@@ -116,6 +122,7 @@ class FakeTextServer(
         self._health = health.aio.HealthServicer()
         text_detection_pb2_grpc.add_TextDetectionServiceServicer_to_server(self, self._server)
         models_pb2_grpc.add_ModelServiceServicer_to_server(self, self._server)
+        add_GRPCInferenceServiceServicer_to_server(OpenInference(self), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self.set_serving(True)
@@ -216,6 +223,49 @@ class FakeTextServer(
 def _region() -> pb.Region:
     points = [common_pb2.Point(x=x, y=y) for x, y in CORNERS]
     return pb.Region(polygon=common_pb2.Polygon(points=points), score=0.9)
+
+
+class OpenInference(OpenInferenceService):
+    """The real service of tensors, on a model that doubles numbers and measures words.
+
+    Args:
+        owner: Whose ``error`` its calls raise.
+    """
+
+    def __init__(self, owner: FakeTextServer) -> None:
+        manifest = Manifest(
+            name=CAPABILITY.models[0], version=3, capability=CAPABILITY.name, architecture="fake",
+            description="doubles", license="MIT", parameters=0,
+        )  # fmt: skip
+        batcher: Any = SimpleNamespace(name=manifest.name, runtime=SimpleNamespace(manifest=manifest))
+
+        async def answer(inputs: Inputs, context: Any) -> dict[str, Any]:
+            lengths = np.array([len(word) for word in inputs["words"]])
+            return {"doubled": 2 * inputs["numbers"], "lengths": lengths, "words": inputs["words"]}
+
+        numbers, words = Tensor("numbers", "FP32", (-1, 2)), Tensor("words", "BYTES", (-1,))
+        outputs = (Tensor("doubled", "FP32", (-1, 2)), Tensor("lengths", "INT64", (-1,)), words)
+        super().__init__([OpenModel(batcher, (numbers, words), outputs, answer)], lambda: True)
+        self._owner = owner
+
+    async def ModelReady(self, request: Any, context: Any) -> Any:
+        return await self._answered(super().ModelReady(request, context), context)
+
+    async def ModelMetadata(self, request: Any, context: Any) -> Any:
+        return await self._answered(super().ModelMetadata(request, context), context)
+
+    async def ModelInfer(self, request: Any, context: Any) -> Any:
+        return await self._answered(super().ModelInfer(request, context), context)
+
+    async def _answered(self, answer: Awaitable[Any], context: grpc.aio.ServicerContext) -> Any:
+        """The answer, or an error's status, as the interceptor of a model server sends it."""
+        try:
+            found = await answer
+            if self._owner.error is not None:
+                raise self._owner.error
+            return found
+        except InterplayError as error:
+            return await context.abort_with_status(rpc_status.to_status(status_from_error(error)))
 
 
 class RunningGateway:

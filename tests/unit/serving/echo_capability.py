@@ -69,7 +69,7 @@ class BrightnessRuntime:
     def load(self) -> None:
         assert self.load_gate.wait(30)
 
-    def run(self, batch: Sequence[Image]) -> BatchOutput[float]:
+    def run(self, batch: Sequence[Image], *, deadline: float = 0.0) -> BatchOutput[float]:
         self.running.set()
         assert self.gate.wait(30)
         self.items += len(batch)

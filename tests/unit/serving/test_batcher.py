@@ -46,7 +46,7 @@ class EchoRuntime:
     def load(self) -> None:
         self.threads.add(threading.get_ident())
 
-    def run(self, batch: Sequence[int]) -> BatchOutput[int]:
+    def run(self, batch: Sequence[int], *, deadline: float = 0.0) -> BatchOutput[int]:
         self.threads.add(threading.get_ident())
         self.running.set()
         assert self.gate.wait(10)
@@ -162,7 +162,7 @@ async def test_a_bad_item_fails_alone() -> None:
 
 async def test_per_item_errors_of_the_runtime_reach_their_item_only() -> None:
     class Picky(EchoRuntime):
-        def run(self, batch: Sequence[int]) -> BatchOutput[int]:
+        def run(self, batch: Sequence[int], *, deadline: float = 0.0) -> BatchOutput[int]:
             return BatchOutput(results=[InvalidInput("odd") if item % 2 else item for item in batch])
 
     batcher = Batcher("echo", Picky(), limits())
@@ -173,9 +173,35 @@ async def test_per_item_errors_of_the_runtime_reach_their_item_only() -> None:
     await batcher.close()
 
 
+async def test_a_runtime_that_cannot_work_fails_the_batch_at_once_and_knows_its_deadline() -> None:
+    deadlines = []
+
+    class Away(EchoRuntime):
+        def run(self, batch: Sequence[int], *, deadline: float = 0.0) -> BatchOutput[int]:
+            deadlines.append(deadline)
+            if 0 not in batch:
+                raise Unavailable("the other machine is away", retry_after_s=1.0)
+            return super().run(batch)
+
+    runtime = Away()
+    batcher = Batcher("echo", runtime, limits())
+    await batcher.start()
+    first = await hold(batcher, runtime)
+    tasks = [asyncio.create_task(submit(batcher, i, s=10 * i)) for i in (1, 2, 3)]
+    await asyncio.sleep(0.01)
+    runtime.gate.set()
+    results = await asyncio.gather(first, *tasks, return_exceptions=True)
+    assert results[0] == 0
+    assert all(isinstance(r, Unavailable) and "is away" in r.message for r in results[1:])
+    assert len(deadlines) == 2  # nobody asked for single items
+    assert 25 < deadlines[1] - monotonic() < 30  # of the item that has the longest
+    assert batcher.alive
+    await batcher.close()
+
+
 async def test_a_wrong_number_of_results_fails_the_batch_not_the_thread() -> None:
     class Short(EchoRuntime):
-        def run(self, batch: Sequence[int]) -> BatchOutput[int]:
+        def run(self, batch: Sequence[int], *, deadline: float = 0.0) -> BatchOutput[int]:
             return BatchOutput(results=[])
 
     batcher = Batcher("echo", Short(), limits())
@@ -236,7 +262,7 @@ async def test_close_finishes_the_queue_and_refuses_what_comes_later() -> None:
 
 async def test_death_of_the_owner_thread_is_reported_and_resolves_everything() -> None:
     class Killer(EchoRuntime):
-        def run(self, batch: Sequence[int]) -> BatchOutput[int]:
+        def run(self, batch: Sequence[int], *, deadline: float = 0.0) -> BatchOutput[int]:
             self.running.set()
             assert self.gate.wait(10)
             raise SystemExit("the thread dies")
