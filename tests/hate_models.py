@@ -21,11 +21,15 @@ from interplay.store import WEIGHTS_FILE, Manifest, StoredModel, list_models, pu
 
 SIDE = 32
 WORDS = {"bad": 2.0, "good": -2.0, "awful": 1.0}
+BIAS, REST = -3.0, 0.03  # of likeness
 _LSTM = {"vector": 4, "hidden": 6, "kinds": len(CATEGORIES), "longest": 50}
 
 
-def publish_small_models(store: Path) -> Path:
-    """Publish `hate-classifier` 1 and, where the store has none, `backbone-lite0` 1 of random numbers."""
+def publish_small_models(store: Path, *, likeness: bool = False) -> Path:
+    """Publish `hate-classifier` 1 and, where the store has none, `backbone-lite0` 1 of random numbers.
+
+    With likeness, only what has "bad" is believed; what has none of the words is so with `BIAS` log-odds.
+    """
     store.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     if "backbone-lite0" not in {manifest.name for manifest in list_models(store)}:
@@ -61,6 +65,12 @@ def publish_small_models(store: Path) -> Path:
         "lstm_weight": 0.1,
         "kinds": [0.0] * len(CATEGORIES),
     }
+    fusion: dict[str, Any] = {"baseline": 0.5, "kinds": {"with_text": weighing, "without_text": weighing}}
+    more: dict[str, Any] = {}
+    if likeness:
+        more["likeness"], found = _linear({"bad": 6.0}, BIAS).state()
+        arrays |= {f"likeness.{name}": value for name, value in found.items()}
+        fusion["rest"] = REST
     _publish(
         store,
         arrays,
@@ -70,7 +80,8 @@ def publish_small_models(store: Path) -> Path:
             "text": text,
             "caption": {"linear": config, "text_weight": 0.5},
             "image": {"bias": 0.0},
-            "fusion": {"baseline": 0.5, "kinds": {"with_text": weighing, "without_text": weighing}},
+            "fusion": fusion,
+            **more,
         },
         details={
             "side": int(backbone.manifest.details["side"]),
@@ -96,19 +107,19 @@ def _bright(backbone: StoredModel) -> tuple[np.ndarray, np.ndarray]:
     return (4 * apart / (apart @ apart)).astype(np.float32), ((black + white) / 2).astype(np.float32)
 
 
-def _linear() -> LinearModel:
+def _linear(weights: dict[str, float] = WORDS, bias: float = 0.0) -> LinearModel:
     config = BlockConfig("words", "words", value="present")
-    words = sorted(WORDS, key=digest)
+    words = sorted(weights, key=digest)
     return LinearModel(
         [
             Block(
                 config,
                 np.array([digest(word) for word in words], np.int64),
                 np.ones(len(words), np.float32),
-                np.array([WORDS[word] for word in words], np.float32),
+                np.array([weights[word] for word in words], np.float32),
             )
         ],
-        bias=0.0,
+        bias=bias,
     )
 
 

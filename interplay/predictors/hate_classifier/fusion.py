@@ -3,6 +3,10 @@
 A score is a log-odds; inputs that a post does not have are left out of the sum. Posts with and without text
 of their own are scored and weighed apart: the ones were learnt from tweets, the others from memes, whose
 words are in the image.
+
+Tweets were gathered by offensive words, so the text models know nothing of ordinary posts. A post with text
+is therefore believed to be hate as the models say as far as its texts are like those tweets, and else at a
+low fixed rate: p = a · p_models + (1 − a) · rest.
 """
 
 from __future__ import annotations
@@ -16,8 +20,10 @@ from typing import Any
 from interplay.predictors.hate_classifier.answers import INPUTS
 
 WITH_TEXT, WITHOUT_TEXT = "with_text", "without_text"
+ALIKE = "alike"
 
-# Score of each input that a post has, in a post with text and in one without.
+# Score of each input that a post has, in a post with text and in one without; of texts also, as `ALIKE`, the
+# probability that they are of the kind that the text models learnt from (1 if it is not there).
 Scores = Mapping[str, Mapping[str, float]]
 Z_95 = 1.959964
 
@@ -73,17 +79,29 @@ class Fusion:
     Attributes:
         baseline: probability of hate where nothing is known of a post.
         kinds: `WITH_TEXT` and `WITHOUT_TEXT`.
+        rest: probability of hate in posts with text that are not of the kind that was learnt from.
     """
 
     baseline: float
     kinds: Mapping[str, Weighing]
+    rest: float = 0.0
 
     def probability(self, scores: Scores) -> float:
         """Probability of hate from the scores of the inputs that are given."""
-        return sigmoid(self.logit(scores)) if scores else self.baseline
+        return self.mix(scores, sigmoid(self.logit(scores))) if scores else self.baseline
+
+    def mix(self, scores: Scores, probability: float) -> float:
+        """What a probability by the models comes to, for a post with these inputs."""
+        share = alike(scores)
+        return share * probability + (1 - share) * self.rest
+
+    def interval(self, scores: Scores) -> tuple[float, float]:
+        """See `Weighing.interval`; mixed as the probability is."""
+        low, high = self.weighing(scores).interval(sigmoid(self.logit(scores)))
+        return self.mix(scores, low), self.mix(scores, high)
 
     def logit(self, scores: Scores) -> float:
-        """Log-odds of hate."""
+        """Log-odds of hate by the models, before `mix`."""
         kind = kind_of(scores)
         return self.kinds[kind].logit({name: of[kind] for name, of in scores.items()})
 
@@ -108,7 +126,7 @@ class Fusion:
                 )
                 for kind, row in ((kind, config["kinds"][kind]) for kind in (WITH_TEXT, WITHOUT_TEXT))
             }
-            return cls(float(config["baseline"]), kinds)
+            return cls(float(config["baseline"]), kinds, float(config.get("rest", 0.0)))
         except (KeyError, TypeError) as error:
             raise ValueError(f"not the configuration of a fusion: {error!r}") from error
 
@@ -116,6 +134,7 @@ class Fusion:
         """A JSON object that `from_config` takes."""
         return {
             "baseline": self.baseline,
+            "rest": self.rest,
             "kinds": {
                 kind: {
                     "bias": each.bias,
@@ -131,6 +150,13 @@ class Fusion:
 def kind_of(scores: Scores) -> str:
     """`WITH_TEXT` or `WITHOUT_TEXT`."""
     return WITH_TEXT if "text" in scores else WITHOUT_TEXT
+
+
+def alike(scores: Scores) -> float:
+    """How far the models are believed, 0 to 1: as its most alike text; in full in a post without text."""
+    if kind_of(scores) == WITHOUT_TEXT:
+        return 1.0
+    return max(scores[name].get(ALIKE, 1.0) for name in ("text", "image_text") if name in scores)
 
 
 def sigmoid(logit: float) -> float:

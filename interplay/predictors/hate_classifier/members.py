@@ -158,6 +158,21 @@ class ImageScorer:
         return np.asarray(of_each / of_each.size)
 
 
+def read_likeness(config: Mapping[str, Any] | None, arrays: Mapping[str, NDArray[Any]]) -> LinearModel | None:
+    """The model of how likely a text is of the kind that the text scorer learnt from: its log-odds.
+
+    Args:
+        config: the entry's configuration `likeness`; None where it has none.
+        arrays: among them `likeness.…`.
+
+    Raises:
+        ValueError: something is missing or does not fit.
+    """
+    return (
+        None if config is None else LinearModel.from_state(dict(config), _linear_arrays(arrays, "likeness."))
+    )
+
+
 def _linear_arrays(arrays: Mapping[str, NDArray[Any]], start: str) -> dict[str, NDArray[Any]]:
     """Numbers are stored in sixteen bits, and computed with in more."""
     return {
