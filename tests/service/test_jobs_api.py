@@ -91,7 +91,7 @@ def test_idempotency_key_replays(setup: Setup) -> None:
     "body, status, told",
     [
         ({"kind": "deep_dream", "params": {"image": "a", "octaves": 99}}, 422, "or equal to 8, got 99"),
-        ({"kind": "nope", "params": {}}, 422, "known: augment_dataset, build_index, compare_distances"),
+        ({"kind": "nope", "params": {}}, 422, "known: augment_dataset, build_index, classify_dataset, "),
         ({"params": PARAMS}, 422, "kind"),
         ({"kind": "filter_text_images"}, 422, "params.input"),
         ({**BODY, "extra": 1}, 422, "extra"),
@@ -254,6 +254,7 @@ def test_job_kinds_tell_their_schema(setup: Setup) -> None:
         "compare_distances": ["embedding"],
         "show_units": ["embedding"],
         "deep_dream": ["embedding"],
+        "classify_dataset": ["hate_classifier"],
     }
     for kind in kinds:
         assert set(kind["params_schema"]["required"]) & {"input", "image"}

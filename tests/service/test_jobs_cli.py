@@ -170,7 +170,7 @@ def test_kinds_tell_parameters_and_an_example(setup: Setup) -> None:
 @pytest.mark.parametrize(
     "arguments, code, told",
     [
-        (("submit", "nope"), 1, "known: augment_dataset, build_index, compare_distances, "),
+        (("submit", "nope"), 1, "known: augment_dataset, build_index, classify_dataset, compare_distances, "),
         (("submit", "filter_text_images", "-p", "input=in"), 1, "params.output"),
         (("submit", "filter_text_images", "-p", "nonsense"), 2, "NAME=VALUE"),
         ((*SUBMIT[:2], "-p", "input=/etc", "-p", "output=out"), 1, "outside the data set roots"),
