@@ -133,7 +133,10 @@ def test_what_is_published_is_what_was_measured(folder: Path, tmp_path: Path) ->
     measured = results["tagging"]["MCC"]["at_10"][0]["mean"]
     assert tagging_scores(test.protocol, best).at_10.mean() == pytest.approx(measured, abs=0.05)
     retrieval = ImageRanker.open(store, image, tagger.tag_vectors, device="cpu")
-    assert retrieval.manifest.training["task"]["schedule"] == results["schedules"]["retrieval sampling 0.05"]
+    assert (
+        retrieval.manifest.training["task"]["schedule"]
+        == results["schedules"][f"retrieval {export.RETRIEVAL}"]
+    )
     PlaceTagger.open(store, image, tagger.tag_vectors, device="cpu").warm_up()
 
 
