@@ -109,7 +109,7 @@ def test_bad_configuration_ends_the_process_with_one_line_each(
         {"max_deadline_s": "0"},
         {"max_image_bytes": str(MAX_IMAGE_BYTES + 1)},
         {"device": "gpu"},
-        {"runtime": "torchserve"},
+        {"runtime": "triton"},
         {"threads": "0"},
     ],
 )

@@ -82,7 +82,7 @@ def test_the_configuration_is_the_safe_one(store: Path, tmp_path: Path) -> None:
     assert config["load_models"] == "embedding-image=embedding-image.mar,embedding-words=embedding-words.mar"
     # A batch that a model server may send fits, with its envelope.
     assert int(config["max_request_size"]) > TorchServeSettings().max_batch_bytes
-    assert environment["OMP_WAIT_POLICY"] == "passive"
+    assert environment["OMP_WAIT_POLICY"].lower() == "passive"
     assert (environment["INTERPLAY_THREADS"], environment["INTERPLAY_DEVICE"]) == ("3", "cpu")
     assert sorted(p.name for p in (tmp_path / "ts" / "archives").iterdir()) == [
         "embedding-image.mar",
