@@ -230,8 +230,8 @@ def _server_options(settings: ModelServerSettings) -> list[tuple[str, Any]]:
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-        # Or a client's ping that comes when its last call has just ended counts as an attack: without this the
-        # interval is two hours where there is no call.
+        # Or a client's ping that comes when its last call has just ended counts as an attack: without this
+        # the interval is two hours where there is no call.
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.max_connection_age_ms", int(settings.max_connection_age_s * 1000)),
         ("grpc.max_connection_age_grace_ms", 60_000),
