@@ -223,8 +223,7 @@ def _print(console: Console, answer: dict[str, Any], threshold: float, texts: di
     low, high = answer["interval"]
     label = answer["label"].replace("_", " ")
     console.print(
-        f"{answer['probability']:.3f} {label} (threshold {threshold:.3g}; posts scored so: "
-        f"{low:.0%} to {high:.0%} are called hate)",
+        f"{answer['probability']:.3f} {label} (threshold {threshold:.3g}; interval {low:.3f} to {high:.3f})",
         style=f"bold {_style(answer)}",
     )
     table = Table("", "", "contribution", "alone", "without", box=None)

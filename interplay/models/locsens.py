@@ -67,7 +67,7 @@ class PlaceWaves(nn.Module):
     From two numbers in [0, 1] a layer cannot make out a city: one lies some thousandths from the next. Waves
     of plane fronts through the globe, in evenly spread directions and of lengths that halve from scale to
     scale (25,484 km, the first; 6.2 km, the thirteenth), say at every scale where a place is, without a seam
-    at the date line or a poles (random Fourier features, arXiv 2006.10739; for places, arXiv 2003.00824).
+    at the date line or a pole (random Fourier features, arXiv 2006.10739; for places, arXiv 2003.00824).
 
     Args:
         scales: number of wavelengths.

@@ -88,7 +88,7 @@ def test_a_post_with_its_reasons(interplay: Callable[..., Any], gateway: FakeGat
         "threshold": 0.5,
     }
     lines = [" ".join(line.split()) for line in ran.out.splitlines()]
-    assert lines[0] == "0.731 hate (threshold 0.5; posts scored so: 69% to 78% are called hate)"
+    assert lines[0] == "0.731 hate (threshold 0.5; interval 0.690 to 0.780)"
     assert "baseline 0.400" in lines
     assert "text │████████████ +0.381 0.800 0.300" in lines
     assert "image ██│ -0.050 0.350 0.780" in lines
