@@ -96,7 +96,7 @@ class ModelServer:
         self._active = ActiveCalls()
         self._server = grpc.aio.server(
             interceptors=[EdgeInterceptor(self._active)],
-            options=_server_options(settings),
+            options=server_options(settings),
             # Beyond what admission refuses politely; a flood of tiny calls must not pile up either.
             maximum_concurrent_rpcs=settings.max_inflight * 16,
         )
@@ -223,15 +223,16 @@ def _set_once(future: asyncio.Future[BaseException], value: BaseException) -> No
         future.set_result(value)
 
 
-def _server_options(settings: ModelServerSettings) -> list[tuple[str, Any]]:
+def server_options(settings: ModelServerSettings) -> list[tuple[str, Any]]:
+    """gRPC arguments of a model server: message size, keep-alive, age of connections."""
     return [
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-        # Or a client's ping that comes when its last call has just ended counts as an attack: without this
-        # the interval is two hours where there is no call.
+        # Clients ping every 30 s (``interplay.rpc.clients``); by default two of these in five minutes without
+        # data, or in two hours without a call, count as an attack and end the connection.
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.max_connection_age_ms", int(settings.max_connection_age_s * 1000)),
         ("grpc.max_connection_age_grace_ms", 60_000),

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import grpc
 import pytest
+from grpc._cython import cygrpc
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from interplay import errors
-from interplay.rpc.clients import ModelServerClient
+from interplay.rpc.clients import ModelServerClient, channel_options, connection_options
 from interplay.rpc.common.v1 import models_pb2
 from interplay.rpc.status import error_from_rpc
 from interplay.rpc.text_detection.v1 import text_detection_pb2 as pb
 from interplay.rpc.text_detection.v1 import text_detection_pb2_grpc as pb_grpc
-from interplay.serving.server import MODEL_SERVICE, ModelServer, Service, _serve
+from interplay.serving.server import MODEL_SERVICE, ModelServer, Service, _serve, server_options
 from interplay.settings import MAX_MESSAGE_BYTES
 from tests.unit.serving.echo_capability import (
     CAPABILITY,
@@ -436,3 +438,11 @@ async def test_second_server_on_the_same_port_is_an_error(runtime: BrightnessRun
         other = make_server(BrightnessRuntime(), port=server.port)
         with pytest.raises(RuntimeError, match="bind"):
             await other.start()
+
+
+def test_grpc_knows_every_option() -> None:
+    """gRPC says nothing of an argument whose name it does not know."""
+    library = Path(cygrpc.__file__).read_bytes()
+    options = (*server_options(server_settings()), *connection_options(), *channel_options(CAPABILITY))
+    for name, _ in options:
+        assert name.encode() in library, name
