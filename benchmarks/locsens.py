@@ -80,6 +80,9 @@ def measure_size(
         started = perf_counter()
         built = server.build(photos, lambda done: say(f"  written {done:,}") if done % 102_400 == 0 else None)
         build_s = perf_counter() - started if built else None
+        started = perf_counter()
+        server.keep()
+        keep_s = perf_counter() - started
         for query in asked[:3]:  # warm up
             server.fast(query, TOP)
             scorer.score_images(parts, (query.tag,), query.place)
@@ -105,7 +108,7 @@ def measure_size(
                 differences.append(float(np.abs(scores - exact).max()))
     finally:
         server.close()
-    result: dict[str, Any] = {"images": size, "parts_s": parts_s, "build_s": build_s}
+    result: dict[str, Any] = {"images": size, "parts_s": parts_s, "build_s": build_s, "keep_s": keep_s}
     result |= {way: milliseconds(times) for way, times in seconds.items()}
     result["floor"] = {"ms": 1000 * size * min(floors)}
     return result | {

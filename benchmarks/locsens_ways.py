@@ -31,6 +31,7 @@ from services.locsens.retrieval import Ranked, Retrieval
 from training.locsens.protocol import Query
 
 NAME = "bench"
+MOST = 10_000_000
 _CHUNKS = (128, 256, 512, 1024, 2048, 4096, 8192)
 _WRITTEN = 512
 _DEADLINE_S = 3600.0
@@ -138,9 +139,10 @@ class Server:
     Args:
         root: Of the embedded indexes.
         models: The ranker is run by the server's batcher.
+        most: Largest index that is kept in memory.
     """
 
-    def __init__(self, root: Path, models: Models) -> None:
+    def __init__(self, root: Path, models: Models, most: int = MOST) -> None:
         self._loop = asyncio.new_event_loop()
         self._pool = ThreadPoolExecutor(1)
         self._tags = models.tags
@@ -150,7 +152,9 @@ class Server:
         self._requests = Requests(self._ranker, self._pool, ImageLimits(), _DEADLINE_S)
         # Nothing is asked of the image model here but whose space the vectors are in.
         self.indexes = Indexes(EmbeddedCatalogue(root), Images(self._ranker, self._requests, models.manifest))
-        self._retrieval = Retrieval(self.indexes, self._ranker, shared=False, max_exact_entries=10_000_000)
+        self._retrieval = Retrieval(
+            self.indexes, self._ranker, shared=False, max_exact_entries=MOST, max_kept_entries=most
+        )
         self._loop.run_until_complete(self._ranker.start())
 
     def build(self, photos: Photos, said: Callable[[int], None]) -> bool:
@@ -175,6 +179,14 @@ class Server:
         catalogue.publish(NAME, "all")
         return True
 
+    def keep(self) -> None:
+        """Read the index into memory, as a server does in the background once it has been asked."""
+        self._loop.run_until_complete(self._retrieval.tables.keep(NAME))
+
+    def kept(self) -> int:
+        """How many images are in memory."""
+        return self._retrieval.tables.entries
+
     def fast(self, query: Query, limit: int) -> Ranked:
         """Images for a tag at a place, by the mode fast."""
         asked = Asked((query.tag,), self._tags[query.tag], Place(*query.place.tolist()), Filter(), limit)
@@ -187,6 +199,7 @@ class Server:
 
     def close(self) -> None:
         """Stop threads and let go of the index."""
+        self._loop.run_until_complete(self._retrieval.tables.close())
         self._loop.run_until_complete(self._ranker.close())
         self._loop.close()
         self.indexes.close()

@@ -11,8 +11,9 @@ the photos, and a graph finds less for them than for photos. docs/embedding.md h
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,6 +114,11 @@ class PlannedIndex(ABC):
         vectors = np.array([point.vector for point in points], np.float32).reshape(-1, len(vector))
         return [str(point.id) for point in points], vectors
 
+    def nearest(self, vector: NDArray[np.float32], limit: int, wanted: Filter | None = None) -> list[str]:
+        """Ids of the points that ``candidates`` finds: half of its time and less."""
+        points, *_ = self._search(vector, limit, 0, wanted or Filter(), False, count=False)
+        return [str(point.id) for point in points]
+
     def _search(
         self,
         vector: NDArray[np.float32],
@@ -150,6 +156,24 @@ class PlannedIndex(ABC):
         """How many entries pass a filter."""
         return self._count(conditions(wanted or Filter(), self._names), exact=True)
 
+    def points(self, wanted: Filter | None = None, page: int = 16_384) -> Iterator[list[str]]:
+        """Ids of all points that pass a filter, some at a time."""
+        for records in self._pages(wanted, page, payload=False, vectors=False):
+            yield [str(record.id) for record in records]
+
+    def vectors(
+        self, page: int = 4096
+    ) -> Iterator[tuple[list[str], NDArray[np.float32], NDArray[np.float64]]]:
+        """Ids of all points, their vectors, (page, D), and places, (page, 2) in degrees, some at a time.
+
+        A point without a place has NaN.
+        """
+        for records in self._pages(None, page, payload=["place"], vectors=True):
+            if records:
+                places = [_degrees((record.payload or {}).get("place")) for record in records]
+                vectors = np.array([record.vector for record in records], np.float32)
+                yield [str(record.id) for record in records], vectors, np.array(places, np.float64)
+
     @abstractmethod
     def _ask(
         self,
@@ -175,8 +199,25 @@ class PlannedIndex(ABC):
         """
 
     @abstractmethod
+    def _pages(
+        self, wanted: Filter | None, page: int, *, payload: bool | list[str], vectors: bool
+    ) -> Iterator[Sequence[Any]]:
+        """All points that pass, with what is asked for of them.
+
+        Args:
+            wanted: Which points.
+            page: How many at a time.
+            payload: Whether payloads are wanted, or which of their fields.
+            vectors: Whether vectors are.
+        """
+
+    @abstractmethod
     def _count(self, filters: Any, *, exact: bool) -> int:
         """How many points pass; about how many, which takes no time, if not ``exact``."""
+
+
+def _degrees(place: Mapping[str, float] | None) -> tuple[float, float]:
+    return (math.nan, math.nan) if place is None else (place["lat"], place["lon"])
 
 
 DEFAULT_PLAN = SearchPlan()

@@ -109,22 +109,21 @@ class ServerIndex(PlannedIndex):
 
     def scroll(self, wanted: Filter | None = None, page: int = 256) -> Iterator[Entry]:
         """All entries, vectors included."""
-        for records in self._pages(wanted, page, payload=True):
+        for records in self._pages(wanted, page, payload=True, vectors=True):
             yield from (_entry(record) for record in records)
 
-    def vectors(
-        self, wanted: Filter | None = None, page: int = 4096
-    ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
-        """Ids of all points and their vectors, (page, D), some at a time."""
-        for records in self._pages(wanted, page, payload=False):
-            if records:
-                yield [str(r.id) for r in records], np.array([r.vector for r in records], np.float32)
-
-    def _pages(self, wanted: Filter | None, page: int, *, payload: bool) -> Iterator[Sequence[Any]]:
+    def _pages(
+        self, wanted: Filter | None, page: int, *, payload: bool | list[str], vectors: bool
+    ) -> Iterator[Sequence[Any]]:
         filters, offset = conditions(wanted or Filter(), _NAMES), None
         while True:
             records, offset = self._client.scroll(
-                self.collection, filters, limit=page, offset=offset, with_payload=payload, with_vectors=True
+                self.collection,
+                filters,
+                limit=page,
+                offset=offset,
+                with_payload=payload,
+                with_vectors=vectors,
             )
             yield records
             if offset is None:

@@ -17,8 +17,8 @@ from interplay.serving.open_inference.models import Inputs, OpenModel, Placed, p
 from interplay.serving.requests import Requests
 from interplay.types import Image
 from services.locsens.images import Images
-from services.locsens.retrieval import Ranker
 from services.locsens.servicer import MAX_TRIPLETS, PlaceTags
+from services.locsens.tables import Ranker
 
 
 def open_models(images: Images, ranker: Ranker, place_tags: PlaceTags) -> tuple[OpenModel, ...]:

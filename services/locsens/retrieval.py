@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from interplay.errors import InvalidParameter
-from interplay.index.catalogue import Spec, VectorIndex
 from interplay.index.entries import Circle, Filter, Hit, Place, point_id
 from interplay.models.locsens import CentredParts
-from interplay.predictors.locsens.retriever import PartsItem, PreferenceItem, ScoreItem
-from interplay.predictors.locsens.scorer import TripletItem
-from interplay.serving.batcher import Batcher
+from interplay.predictors.locsens.retriever import PreferenceItem, ScoreItem
 from interplay.serving.indexes.indexes import Indexes, observe_search
 from interplay.serving.requests import Work
+from services.locsens.table import Table
+from services.locsens.tables import Ranker, Tables
 
 # Candidates of the fast mode: anywhere, and within a distance of the place. A second round looks where the
 # scorer's preference grows, as a straight line through the first scores says. benchmarks/locsens.py measures
@@ -30,10 +26,6 @@ WITHIN = 512  # where the caller has set a radius
 PREFERRED = 128
 # Images that the exact mode scores in one go; others get their turn in between.
 _STRETCH = 16_384
-# Where others may change an index, too, what was read of it is read again after so long.
-_SHARED_S = 60.0
-
-Ranker = Batcher[ScoreItem | PartsItem | PreferenceItem | TripletItem, NDArray[np.float32] | CentredParts]
 
 
 @dataclass(frozen=True)
@@ -76,14 +68,33 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class _Table:
-    """Everything of a generation that the exact mode scores."""
+class _Search:
+    """Where to look for candidates.
 
-    stamp: tuple[Spec, int, int]
-    read_at: float
-    rows: dict[str, int]
-    points: tuple[str, ...]
-    parts: CentredParts
+    Attributes:
+        wanted: Which images count.
+        count: How many.
+        near: Only near this place.
+    """
+
+    wanted: Filter
+    count: int
+    near: Place | None = None
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Images that may be among the best.
+
+    Attributes:
+        points: N of the index, each once.
+        vectors: (N, D) float32.
+        images: What scoring takes: their parts where they are in memory, else the vectors.
+    """
+
+    points: Sequence[str]
+    vectors: NDArray[np.float32]
+    images: NDArray[np.float32] | CentredParts
 
 
 class Retrieval:
@@ -94,26 +105,38 @@ class Retrieval:
         ranker: Batcher of the scorer.
         shared: Whether other processes may change the indexes.
         max_exact_entries: Largest index of the exact mode.
+        max_kept_entries: Largest index that is read into memory for the fast mode; never a shared one.
+
+    Attributes:
+        tables: Indexes in memory.
     """
 
-    def __init__(self, indexes: Indexes, ranker: Ranker, *, shared: bool, max_exact_entries: int) -> None:
+    def __init__(
+        self,
+        indexes: Indexes,
+        ranker: Ranker,
+        *,
+        shared: bool,
+        max_exact_entries: int,
+        max_kept_entries: int,
+    ) -> None:
         self._indexes, self._ranker = indexes, ranker
-        self._shared, self._most = shared, max_exact_entries
-        self._tables: dict[str, _Table] = {}
-        self._reading: dict[str, asyncio.Lock] = {}
+        self._most = max_exact_entries
+        self.tables = Tables(indexes, ranker, shared=shared, most_kept=max_kept_entries)
 
     async def fast(self, name: str, query: Query, work: Work) -> Ranked:
         """Candidates by the tags' direction, anywhere and nearby, scored; then those the scores point to."""
+        table = await self.tables.kept(name)
         searches = _first_round(query)
-        points, vectors = await self._candidates(name, query.direction, searches)
-        scores = await self._scores(ScoreItem(vectors, query.tags, query.degrees), work)
-        if len(points) >= searches[0][1]:  # else these are all that pass
-            direction = await self._asked(PreferenceItem(vectors, scores), "preference", work)
-            more, found = await self._candidates(name, direction, [(query.wanted, PREFERRED)])
-            known = set(points)
-            new = [row for row, point in enumerate(more) if point not in known]
-            further = await self._scores(ScoreItem(found[new], query.tags, query.degrees), work)
-            points, scores = [*points, *(more[row] for row in new)], np.concatenate([scores, further])
+        found = await self._candidates(name, query.direction, searches, table)
+        scores = await self._scores(ScoreItem(found.images, query.tags, query.degrees), work)
+        points = [*found.points]
+        if len(points) >= searches[0].count:  # else these are all that pass
+            direction = await self._asked(PreferenceItem(found.vectors, scores), "preference", work)
+            further_on = [_Search(query.wanted, PREFERRED)]
+            more = await self._candidates(name, direction, further_on, table, set(points))
+            further = await self._scores(ScoreItem(more.images, query.tags, query.degrees), work)
+            points, scores = [*points, *more.points], np.concatenate([scores, further])
         return await self._ranked(name, query, points, scores, exact=False)
 
     async def exact(self, name: str, query: Query, work: Work) -> Ranked:
@@ -122,13 +145,11 @@ class Retrieval:
         Raises:
             InvalidParameter: The index is too large.
         """
-        table = await self._table(name, work)
+        table = await self.tables.read(name, work, self._most)
         points, parts = table.points, table.parts
         if not query.wanted.empty:
             rows = await self._indexes.read(lambda: self._passing(name, query.wanted, table.rows))
-            points = tuple(points[row] for row in rows)
-            chosen = torch.from_numpy(rows).to(parts.part.device)
-            parts = CentredParts(parts.part[chosen], parts.variance[chosen])
+            points, parts = tuple(points[row] for row in rows), table.parts_of(rows)
         found = []
         for start in range(0, len(parts), _STRETCH):
             stretch = slice(start, start + _STRETCH)
@@ -156,24 +177,50 @@ class Retrieval:
         return Ranked(hits, len(points), exact)
 
     async def _candidates(
-        self, name: str, direction: NDArray[np.float32], searches: Sequence[tuple[Filter, int]]
-    ) -> tuple[list[str], NDArray[np.float32]]:
-        """Points of some searches, each once, and their vectors."""
+        self,
+        name: str,
+        direction: NDArray[np.float32],
+        searches: Sequence[_Search],
+        table: Table | None,
+        known: Set[str] = frozenset(),
+    ) -> _Candidates:
+        """What some searches find, each image once, without those that are known."""
 
-        def search() -> tuple[list[str], NDArray[np.float32]]:
-            there: dict[str, NDArray[np.float32]] = {}
-            started = time.perf_counter()
+        def in_memory(table: Table) -> _Candidates:
+            rows: dict[int, None] = {}
             with self._indexes.searchable(name) as index:
-                for wanted, count in searches:
-                    there.update(zip(*index.candidates(direction, count, wanted), strict=True))
+                for each in searches:
+                    if each.near is not None and each.wanted.empty:
+                        found = table.nearest_within(direction, each.count, each.near, 1000 * NEARBY_KM)
+                        rows.update(dict.fromkeys(found.tolist()))
+                    else:
+                        nearest = index.nearest(direction, each.count, _filter(each))
+                        rows.update(dict.fromkeys(table.rows[p] for p in nearest if p in table.rows))
+            chosen = np.array([row for row in rows if table.points[row] not in known], np.int64)
+            points = [table.points[row] for row in chosen]
+            return _Candidates(points, table.vectors_of(chosen), table.parts_of(chosen))
+
+        def in_index() -> _Candidates:
+            there: dict[str, NDArray[np.float32]] = {}
+            with self._indexes.searchable(name) as index:
+                for each in searches:
+                    found = index.candidates(direction, each.count, _filter(each))
+                    there.update(zip(*found, strict=True))
+            points = [point for point in there if point not in known]
+            vectors = np.array([there[p] for p in points], np.float32).reshape(-1, len(direction))
+            return _Candidates(points, vectors, vectors)
+
+        def search() -> _Candidates:
+            started = time.perf_counter()
+            found = in_index() if table is None else in_memory(table)
             observe_search(started, exact=False)
-            return list(there), np.array(list(there.values()), np.float32).reshape(-1, len(direction))
+            return found
 
         return await self._indexes.read(search)
 
     def _passing(self, name: str, wanted: Filter, rows: dict[str, int]) -> NDArray[np.int64]:
         with self._indexes.searchable(name) as index:
-            passing = [rows[p] for points, _ in index.vectors(wanted) for p in points if p in rows]
+            passing = [rows[p] for points in index.points(wanted) for p in points if p in rows]
         return np.array(sorted(passing), np.int64)
 
     def _hits(self, name: str, points: Sequence[str], scores: NDArray[np.float32]) -> tuple[Hit, ...]:
@@ -182,45 +229,16 @@ class Retrieval:
         scored = zip(points, scores, strict=True)
         return tuple(Hit(there[point], float(score)) for point, score in scored if point in there)
 
-    async def _table(self, name: str, work: Work) -> _Table:
-        """What the exact mode knows of an index, read again where it has changed."""
-        async with self._reading.setdefault(name, asyncio.Lock()):  # two first searches read it once
-            with self._indexes.searchable(name) as index:
-                count = await self._indexes.read(index.count)
-                if count > self._most:
-                    raise InvalidParameter(
-                        f"index {name!r} has {count:,} entries; the mode exact takes at most {self._most:,}",
-                        field="mode",
-                    )
-                stamp = (self._indexes.catalogue.spec(name), count, self._indexes.changes(name))
-                table = self._tables.get(name)
-                if table is None or table.stamp != stamp or self._stale(table):
-                    self._tables.pop(name, None)  # makes room
-                    table = self._tables[name] = await self._read(index, stamp, work)
-                return table
 
-    def _stale(self, table: _Table) -> bool:
-        return self._shared and time.monotonic() - table.read_at > _SHARED_S
-
-    async def _read(self, index: VectorIndex, stamp: tuple[Spec, int, int], work: Work) -> _Table:
-        read_at, pages, points = time.monotonic(), index.vectors(), list[str]()
-        parts = [await self._parts(np.zeros((0, self._indexes.model.dimension), np.float32), work)]
-        while (page := await self._indexes.read(lambda: next(pages, None))) is not None:
-            points += page[0]
-            parts.append(await self._parts(page[1], work))
-        together = CentredParts(torch.cat([p.part for p in parts]), torch.cat([p.variance for p in parts]))
-        rows = {point: row for row, point in enumerate(points)}
-        return _Table(stamp, read_at, rows, tuple(points), together)
-
-    async def _parts(self, vectors: NDArray[np.float32], work: Work) -> CentredParts:
-        found = await work.run(self._ranker, PartsItem(vectors), bucket="parts", pixels=len(vectors))
-        assert isinstance(found, CentredParts)
-        return found
-
-
-def _first_round(query: Query) -> list[tuple[Filter, int]]:
-    """Filters, the widest first, and how many candidates each is to give."""
+def _first_round(query: Query) -> list[_Search]:
+    """The widest first."""
     if query.wanted.circle is not None:
-        return [(query.wanted, max(WITHIN, query.limit))]
-    nearby = replace(query.wanted, circle=Circle(query.place, 1000 * NEARBY_KM))
-    return [(query.wanted, max(ANYWHERE, query.limit)), (nearby, NEARBY)]
+        return [_Search(query.wanted, max(WITHIN, query.limit))]
+    anywhere = _Search(query.wanted, max(ANYWHERE, query.limit))
+    return [anywhere, _Search(query.wanted, NEARBY, query.place)]
+
+
+def _filter(search: _Search) -> Filter:
+    if search.near is None:
+        return search.wanted
+    return replace(search.wanted, circle=Circle(search.near, 1000 * NEARBY_KM))

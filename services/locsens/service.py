@@ -23,9 +23,10 @@ from interplay.serving.server import Service
 from interplay.store import resolve
 from services.locsens.images import Images
 from services.locsens.open_inference import open_models
-from services.locsens.retrieval import Ranker, Retrieval
+from services.locsens.retrieval import Retrieval
 from services.locsens.servicer import LocSensServicer, Models, PlaceTags
 from services.locsens.settings import CAPABILITY, LocSensSettings
+from services.locsens.tables import Ranker
 from services.locsens.vocabulary import Vocabulary
 
 IMAGE_MODEL, RETRIEVAL_MODEL, TAGGING_MODEL = CAPABILITY.models
@@ -59,6 +60,7 @@ def build_service(
         ranker,
         shared=settings.qdrant_url is not None,
         max_exact_entries=settings.max_exact_entries,
+        max_kept_entries=settings.max_kept_entries,
     )
     vocabulary = Vocabulary(image.labels, image.details["photos"])
     servicer = LocSensServicer(Models(images, ranker, place_tags), indexes, retrieval, vocabulary, vectors)
@@ -69,6 +71,7 @@ def build_service(
         add_IndexServiceServicer_to_server(index_servicer, server)  # type: ignore[no-untyped-call]
 
     async def close() -> None:
+        await retrieval.tables.close()
         await asyncio.to_thread(snapshots.close)
         await asyncio.to_thread(indexes.close)
 

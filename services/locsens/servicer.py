@@ -26,7 +26,8 @@ from interplay.serving.model_service import model_info
 from interplay.serving.requests import timings_message
 from interplay.types import StageTimings
 from services.locsens.images import Images
-from services.locsens.retrieval import Query, Ranked, Ranker, Retrieval
+from services.locsens.retrieval import Query, Ranked, Retrieval
+from services.locsens.tables import Ranker
 from services.locsens.vocabulary import Vocabulary
 
 MAX_TAGS, DEFAULT_TAGS = 100, 10

@@ -29,5 +29,11 @@ class LocSensSettings(IndexSettings):
     max_batch_items: int = Field(32, ge=1, description="Images in one batch.")
     max_inflight: int = Field(64, ge=1, description="Images waiting or running; more are refused at once.")
     max_exact_entries: int = Field(
-        1_000_000, ge=1, description="Largest index that is searched in the mode exact: 2 kB of memory each."
+        1_000_000, ge=1, description="Largest index that is searched in the mode exact: 3 kB of memory each."
+    )
+    max_kept_entries: int = Field(
+        200_000,
+        ge=0,
+        description="Largest embedded index that the mode fast keeps in memory, once it has been asked: "
+        "3 kB each; larger ones are read from disk.",
     )

@@ -118,12 +118,32 @@ def test_there_may_be_no_candidates(index: VectorIndex, entries: list[Entry]) ->
 
 def test_all_vectors_come_page_by_page(index: VectorIndex, entries: list[Entry]) -> None:
     pages = list(index.vectors(page=64))
-    found = {
-        point: vector for points, vectors in pages for point, vector in zip(points, vectors, strict=True)
-    }
-    assert len(pages) == 8 and max(len(points) for points, _ in pages) == 64
+    assert len(pages) == 8 and max(len(points) for points, *_ in pages) == 64
+    found = {point: rest for points, *rows in pages for point, *rest in zip(points, *rows, strict=True)}
     assert set(found) == {point_id(entry.id) for entry in entries}
-    for entry in entries[::50]:
-        np.testing.assert_allclose(found[point_id(entry.id)], entry.vector, atol=1e-6)
-    some = [point for points, _ in index.vectors(Filter(tags=("city",))) for point in points]
-    assert set(some) == {point_id(entry.id) for entry in entries if "city" in entry.tags}
+    for entry in entries:
+        vector, place = found[point_id(entry.id)]
+        np.testing.assert_allclose(vector, entry.vector, atol=1e-6)
+        if entry.place is None:
+            assert np.isnan(place).all()
+        else:
+            np.testing.assert_allclose(place, [entry.place.latitude, entry.place.longitude], atol=1e-9)
+    without = Entry("nowhere", entries[0].vector)
+    index.upsert([without])
+    (place,) = [
+        place
+        for points, _, places in index.vectors()
+        for point, place in zip(points, places, strict=True)
+        if point == point_id(without.id)
+    ]
+    assert np.isnan(place).all()
+
+
+def test_points_alone(index: VectorIndex, entries: list[Entry]) -> None:
+    pages = list(index.points(page=100))
+    assert sorted(point for page in pages for point in page) == sorted(point_id(e.id) for e in entries)
+    assert len(pages) == 5
+    some = [point for page in index.points(Filter(tags=("city",))) for point in page]
+    assert sorted(some) == sorted(point_id(entry.id) for entry in entries if "city" in entry.tags)
+    nearest = index.nearest(entries[3].vector, 20, Filter(tags=("beach",)))
+    assert nearest == index.candidates(entries[3].vector, 20, Filter(tags=("beach",)))[0]

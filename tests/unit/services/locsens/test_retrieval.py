@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.locsens_ways import Server
+from benchmarks.locsens_ways import NAME, Server
 from benchmarks.locsens_world import Models, Photos, draw_vectors, queries, random_photos, untrained_models
-from services.locsens import retrieval
+from interplay.index.edge import EdgeIndex
+from interplay.index.entries import Entry
+from services.locsens import retrieval, tables
 from training.locsens.protocol import TOP, Query
 
 IMAGES = 3000
@@ -83,3 +87,72 @@ def test_no_second_round_where_all_were_scored(
     monkeypatch.setattr(retrieval, "ANYWHERE", IMAGES + 1)
     monkeypatch.setattr(retrieval, "PREFERRED", -1)  # the index would refuse
     assert server.fast(asked[0], TOP).scored == IMAGES
+
+
+def test_in_memory_it_finds_what_it_finds_on_disk(
+    server: Server, asked: list[Query], models: Models, photos: Photos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrieval, "ANYWHERE", 100)
+    monkeypatch.setattr(tables, "_REST_S", 0.0)
+    on_disk = [server.fast(query, TOP) for query in asked]
+    server.keep()
+    monkeypatch.setattr(EdgeIndex, "candidates", None)  # would fail
+    for query, before in zip(asked, on_disk, strict=True):
+        after = server.fast(query, TOP)
+        assert [hit.entry.id for hit in after.hits] == [hit.entry.id for hit in before.hits]
+        np.testing.assert_allclose(
+            [hit.score for hit in after.hits], [hit.score for hit in before.hits], atol=1e-6
+        )
+        assert after.scored == before.scored
+
+
+def test_what_has_changed_is_read_from_the_index(
+    models: Models, photos: Photos, asked: list[Query], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "_REST_S", 0.0)
+    server = Server(tmp_path, models)
+    try:
+        few = Photos(photos.vectors[:300], photos.places[:300])
+        server.build(few, lambda _: None)
+        server.keep()
+        best = server.fast(asked[0], 1).hits[0]
+        server.indexes.delete(NAME, [best.entry.id])
+        second = server.fast(asked[0], 1).hits[0]
+        assert second.entry.id != best.entry.id and second.score < best.score
+        new = Entry("new", photos.vectors[int(best.entry.id)], place=best.entry.place)
+        server.indexes.write(NAME, "", [new])
+        assert server.fast(asked[0], 1).hits[0].entry.id == "new"
+        server.keep()
+        assert server.fast(asked[0], 1).hits[0].entry.id == "new"
+    finally:
+        server.close()
+
+
+def test_an_index_is_kept_in_the_background_once_it_was_asked(
+    models: Models, photos: Photos, asked: list[Query], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "_REST_S", 0.01)
+    server = Server(tmp_path, models)
+    try:
+        server.build(Photos(photos.vectors[:300], photos.places[:300]), lambda _: None)
+        assert server.kept() == 0
+        ends = time.monotonic() + 30
+        while not server.kept() and time.monotonic() < ends:
+            server.fast(asked[0], TOP)
+        assert server.kept() == 300
+    finally:
+        server.close()
+
+
+def test_a_large_index_stays_on_disk(
+    models: Models, photos: Photos, asked: list[Query], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "_REST_S", 0.0)
+    server = Server(tmp_path, models, most=299)
+    try:
+        server.build(Photos(photos.vectors[:300], photos.places[:300]), lambda _: None)
+        for _ in range(5):
+            assert len(server.fast(asked[0], TOP).hits) == TOP
+        assert server.kept() == 0
+    finally:
+        server.close()
