@@ -67,6 +67,7 @@ def retrieval(
 
     try:
         server.build(Photos(known.vectors[:count], known.places[:count]), lambda _: None)
+        server.keep()
         precision = precisions(photos, asked, scores, name)
     finally:
         server.close()

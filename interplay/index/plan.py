@@ -115,8 +115,14 @@ class PlannedIndex(ABC):
         return [str(point.id) for point in points], vectors
 
     def nearest(self, vector: NDArray[np.float32], limit: int, wanted: Filter | None = None) -> list[str]:
-        """Ids of the points that ``candidates`` finds: half of its time and less."""
-        points, *_ = self._search(vector, limit, 0, wanted or Filter(), False, count=False)
+        """Ids of points near a vector, best first: a rough ``candidates`` that takes a third of its time.
+
+        Without a filter the graph is searched with no more candidates than are wanted: some are missed.
+        """
+        if (wanted is None or wanted.empty) and self.count() > self._plan.scan:
+            points = self._ask(vector, limit, 0, None, limit)
+        else:
+            points, *_ = self._search(vector, limit, 0, wanted or Filter(), False, count=False)
         return [str(point.id) for point in points]
 
     def _search(

@@ -17,13 +17,13 @@ from interplay.serving.requests import Work
 from services.locsens.table import Table
 from services.locsens.tables import Ranker, Tables
 
-# Candidates of the fast mode: anywhere, and within a distance of the place. A second round looks where the
-# scorer's preference grows, as a straight line through the first scores says. benchmarks/locsens.py measures
-# how much of the exact mode's precision that keeps.
-ANYWHERE = 256
-NEARBY_KM, NEARBY = 300.0, 256
-WITHIN = 512  # where the caller has set a radius
-PREFERRED = 128
+# Candidates of the fast mode: anywhere, and within distances (km) of the place; then twice where the scores
+# grow, as a straight line through those known so far says. benchmarks/locsens.py measures how much of the
+# exact mode's precision that keeps.
+ANYWHERE = 128
+NEARBY = ((300.0, 128), (25.0, 64))
+WITHIN = 256  # where the caller has set a radius
+PREFERRED = (512, 512)
 # Images that the exact mode scores in one go; others get their turn in between.
 _STRETCH = 16_384
 
@@ -74,12 +74,17 @@ class _Search:
     Attributes:
         wanted: Which images count.
         count: How many.
-        near: Only near this place.
+        near: Only within this distance of a place; 10 km or more.
     """
 
     wanted: Filter
     count: int
-    near: Place | None = None
+    near: Circle | None = None
+
+    @property
+    def filter(self) -> Filter:
+        """All of it as one filter."""
+        return self.wanted if self.near is None else replace(self.wanted, circle=self.near)
 
 
 @dataclass(frozen=True)
@@ -130,13 +135,15 @@ class Retrieval:
         searches = _first_round(query)
         found = await self._candidates(name, query.direction, searches, table)
         scores = await self._scores(ScoreItem(found.images, query.tags, query.degrees), work)
-        points = [*found.points]
-        if len(points) >= searches[0].count:  # else these are all that pass
-            direction = await self._asked(PreferenceItem(found.vectors, scores), "preference", work)
-            further_on = [_Search(query.wanted, PREFERRED)]
-            more = await self._candidates(name, direction, further_on, table, set(points))
+        points, vectors = [*found.points], found.vectors
+        # Fewer are all that pass.
+        for count in PREFERRED if len(points) >= searches[0].count else ():
+            direction = await self._asked(PreferenceItem(vectors, scores), "preference", work)
+            search = [_Search(query.wanted, count)]
+            more = await self._candidates(name, direction, search, table, set(points))
             further = await self._scores(ScoreItem(more.images, query.tags, query.degrees), work)
-            points, scores = [*points, *more.points], np.concatenate([scores, further])
+            points += more.points
+            vectors, scores = np.concatenate([vectors, more.vectors]), np.concatenate([scores, further])
         return await self._ranked(name, query, points, scores, exact=False)
 
     async def exact(self, name: str, query: Query, work: Work) -> Ranked:
@@ -191,10 +198,10 @@ class Retrieval:
             with self._indexes.searchable(name) as index:
                 for each in searches:
                     if each.near is not None and each.wanted.empty:
-                        found = table.nearest_within(direction, each.count, each.near, 1000 * NEARBY_KM)
+                        found = table.nearest_within(direction, each.count, each.near)
                         rows.update(dict.fromkeys(found.tolist()))
                     else:
-                        nearest = index.nearest(direction, each.count, _filter(each))
+                        nearest = index.nearest(direction, each.count, each.filter)
                         rows.update(dict.fromkeys(table.rows[p] for p in nearest if p in table.rows))
             chosen = np.array([row for row in rows if table.points[row] not in known], np.int64)
             points = [table.points[row] for row in chosen]
@@ -204,7 +211,7 @@ class Retrieval:
             there: dict[str, NDArray[np.float32]] = {}
             with self._indexes.searchable(name) as index:
                 for each in searches:
-                    found = index.candidates(direction, each.count, _filter(each))
+                    found = index.candidates(direction, each.count, each.filter)
                     there.update(zip(*found, strict=True))
             points = [point for point in there if point not in known]
             vectors = np.array([there[p] for p in points], np.float32).reshape(-1, len(direction))
@@ -235,10 +242,5 @@ def _first_round(query: Query) -> list[_Search]:
     if query.wanted.circle is not None:
         return [_Search(query.wanted, max(WITHIN, query.limit))]
     anywhere = _Search(query.wanted, max(ANYWHERE, query.limit))
-    return [anywhere, _Search(query.wanted, NEARBY, query.place)]
-
-
-def _filter(search: _Search) -> Filter:
-    if search.near is None:
-        return search.wanted
-    return replace(search.wanted, circle=Circle(search.near, 1000 * NEARBY_KM))
+    nearby = [_Search(query.wanted, count, Circle(query.place, 1000 * km)) for km, count in NEARBY]
+    return [anywhere, *nearby]

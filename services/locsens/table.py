@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from interplay.index.catalogue import Spec
-from interplay.index.entries import Place
+from interplay.index.entries import Circle
 from interplay.media.geo_map import EARTH_RADIUS_M
 from interplay.models.locsens import CentredParts
 
@@ -100,18 +100,16 @@ class Table:
         return np.asarray(self.vectors[torch.from_numpy(rows)].numpy())
 
     @torch.inference_mode()
-    def nearest_within(
-        self, direction: NDArray[np.float32], count: int, place: Place, distance_m: float
-    ) -> NDArray[np.int64]:
-        """Rows of images near a place whose vectors are nearest to a direction, best first.
+    def nearest_within(self, direction: NDArray[np.float32], count: int, circle: Circle) -> NDArray[np.int64]:
+        """Rows of images within a circle whose vectors are nearest to a direction, best first.
 
         Args:
             direction: (D,) float32 of length one.
             count: How many at most.
-            place: Anywhere.
-            distance_m: 10 km or more: less does not show in float32.
+            circle: Of 10 km or more: less does not show in float32.
         """
-        angle, latitude = min(distance_m / EARTH_RADIUS_M, math.pi), math.radians(place.latitude)
+        place, angle = circle.centre, min(circle.radius_m / EARTH_RADIUS_M, math.pi)
+        latitude = math.radians(place.latitude)
         # Only a belt of parallels can be near, and its rows lie together.
         south, north = max(latitude - angle, -math.pi / 2), min(latitude + angle, math.pi / 2)
         bounds = torch.tensor([math.sin(south) - _SLACK, math.sin(north) + _SLACK])

@@ -127,12 +127,16 @@ class ImageRanker:
 def preference(item: PreferenceItem) -> NDArray[np.float32]:
     """Direction in which scores grow the most, (D,) of length one: ridge regression.
 
-    By torch, as the scores are: a second library's threads would fight its own for the cores.
+    Images of high scores count for more, for it is theirs that are sought: e times as much with each standard
+    deviation. By torch, as the scores are: a second library's threads would fight its own for the cores.
     """
     vectors, scores = torch.from_numpy(item.vectors), torch.from_numpy(item.scores)
-    centred = vectors - vectors.mean(0)
-    gram = torch.addmm(_RIDGE * torch.eye(vectors.shape[1]), centred.t(), centred)
-    direction = torch.linalg.solve(gram, centred.t() @ (scores - scores.mean()))
+    scores = scores - scores.mean()
+    counts = torch.softmax(scores / scores.square().mean().sqrt().clamp_min(1e-12), 0).unsqueeze(1)
+    centred = vectors - (counts * vectors).sum(0)
+    weighted = (counts * centred).t()  # they count for one together
+    ridge = torch.eye(vectors.shape[1]).mul_(_RIDGE / len(vectors))
+    direction = torch.linalg.solve(ridge.addmm_(weighted, centred), weighted @ scores)
     length = float(direction.norm())
     # Equal scores point nowhere: then to one that is as good as any.
     return np.asarray((direction / length if length > 0 else vectors[0]).numpy(), np.float32)

@@ -1,4 +1,4 @@
-"""The mode fast: its two rounds of candidates, against all images scored."""
+"""The mode fast: its rounds of candidates, against all images scored."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ def found(server: Server, asked: list[Query], models: Models, photos: Photos) ->
     return float(np.mean(shares))
 
 
-def test_the_second_round_finds_what_the_first_missed(
+def test_further_rounds_find_what_the_first_missed(
     server: Server, asked: list[Query], models: Models, photos: Photos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retrieval, "ANYWHERE", 100)
-    monkeypatch.setattr(retrieval, "PREFERRED", 1)
+    monkeypatch.setattr(retrieval, "PREFERRED", (1, 1))
     once = found(server, asked, models, photos)
-    monkeypatch.setattr(retrieval, "PREFERRED", 200)
+    monkeypatch.setattr(retrieval, "PREFERRED", (100, 100))
     assert found(server, asked, models, photos) > once + 0.1
 
 
-def test_the_second_round_scores_nothing_twice(
+def test_further_rounds_score_nothing_twice(
     server: Server, asked: list[Query], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retrieval, "ANYWHERE", IMAGES)
@@ -81,11 +81,11 @@ def test_as_many_as_are_asked_for(server: Server, asked: list[Query]) -> None:
     assert len(server.fast(asked[0], 600).hits) == 600
 
 
-def test_no_second_round_where_all_were_scored(
+def test_no_further_round_where_all_were_scored(
     server: Server, asked: list[Query], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retrieval, "ANYWHERE", IMAGES + 1)
-    monkeypatch.setattr(retrieval, "PREFERRED", -1)  # the index would refuse
+    monkeypatch.setattr(retrieval, "PREFERRED", (-1,))  # the index would refuse
     assert server.fast(asked[0], TOP).scored == IMAGES
 
 

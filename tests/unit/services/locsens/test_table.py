@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from interplay.index.catalogue import Spec
-from interplay.index.entries import Place, distance_m
+from interplay.index.entries import Circle, Place, distance_m
 from interplay.models.locsens import CentredParts
 from services.locsens.table import Stamp, Table
 
@@ -60,14 +60,14 @@ def test_near_is_what_the_distance_says(place: Place, distance: float) -> None:
         if np.isfinite(latitude) and distance_m(place, Place(latitude, longitude)) <= distance
     ]
     wanted = sorted(inside, key=lambda row: -float(vectors[row] @ direction))[:20]
-    found = table.nearest_within(direction, 20, place, distance)
+    found = table.nearest_within(direction, 20, Circle(place, distance))
     assert [table.points[row] for row in found] == [f"p{row}" for row in wanted]
 
 
 def test_nothing_near_and_no_places_at_all() -> None:
     table, vectors = table_of(np.full((5, 2), np.nan))
-    assert len(table.nearest_within(vectors[0], 3, Place(0, 0), 300_000.0)) == 0
+    assert len(table.nearest_within(vectors[0], 3, Circle(Place(0, 0), 300_000.0))) == 0
     table, vectors = table_of(np.array([[80.0, 0.0]]))
-    assert len(table.nearest_within(vectors[0], 3, Place(0, 0), 300_000.0)) == 0
+    assert len(table.nearest_within(vectors[0], 3, Circle(Place(0, 0), 300_000.0))) == 0
     empty, _ = table_of(np.zeros((0, 2)))
-    assert len(empty) == len(empty.nearest_within(vectors[0], 3, Place(0, 0), 300_000.0)) == 0
+    assert len(empty) == len(empty.nearest_within(vectors[0], 3, Circle(Place(0, 0), 300_000.0))) == 0
