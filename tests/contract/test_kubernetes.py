@@ -262,10 +262,36 @@ def test_grace_periods_are_longer_than_the_drains(manifests: list[Manifest]) -> 
 
 def test_no_secret_is_in_a_manifest(manifests: list[Manifest]) -> None:
     assert not of_kind(manifests, "Secret")
+    # A URL may name a variable that comes from the Secret, and no password.
+    assert re.findall(r"://[^/\s\"]*:[^$/\s\"][^/\s\"]*@", json.dumps(manifests)) == []
     for name, workload in workloads(manifests).items():
         for variable in container(workload).get("env", []):
             if re.search("PASSWORD|DATABASE_URL|KEY$", variable["name"]):
                 assert "secretKeyRef" in variable["valueFrom"] and "value" not in variable, (name, variable)
+
+
+def test_only_the_gateway_can_be_reached_from_outside(manifests: list[Manifest]) -> None:
+    services = of_kind(manifests, "Service")
+    assert {n for n, s in services.items() if s["spec"].get("type", "ClusterIP") != "ClusterIP"} <= {
+        "gateway"
+    }
+    assert "Ingress" not in {m["kind"] for m in manifests}
+    for name, workload in workloads(manifests).items():
+        given = [port for each in containers(workload) for port in each.get("ports", [])]
+        assert not any("hostPort" in port for port in given), name
+
+
+def test_valkey_wants_a_password_and_keeps_its_messages(manifests: list[Manifest], name: str) -> None:
+    if name == "components/external-redis":
+        assert "valkey" not in workloads(manifests)
+        return
+    valkey = workloads(manifests)["valkey"]
+    (command,) = container(valkey)["args"]
+    for option in ('--requirepass "$VALKEY_PASSWORD"', "--appendonly yes", "--maxmemory-policy noeviction"):
+        assert option in command
+    (claim,) = valkey["spec"]["volumeClaimTemplates"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container(valkey)["volumeMounts"]}
+    assert mounts[claim["metadata"]["name"]] == "/data" and "--dir /data" in command
 
 
 def test_network_policies_deny_all_but_the_edges(manifests: list[Manifest]) -> None:
