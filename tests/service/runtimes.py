@@ -13,19 +13,19 @@ RUNTIMES = ("in_process", "torchserve")
 
 
 @contextmanager
-def running(runtime: str, store: Path, folder: Path, capability: str) -> Iterator[dict[str, Any]]:
-    """Settings of a model server for a runtime, which is there until the end.
+def running(runtime: str, store: Path, folder: Path, *capabilities: str) -> Iterator[dict[str, Any]]:
+    """Settings of model servers for a runtime, which is there until the end.
 
     Args:
         runtime: One of ``RUNTIMES``.
         store: Model store of the server.
         folder: For what TorchServe writes; made if it is not there.
-        capability: Whose models TorchServe gets.
+        capabilities: Whose models TorchServe gets; all if none is given.
     """
     if runtime == "in_process":
         yield {}
         return
-    process = TorchServeProcess(folder, store, capability)
+    process = TorchServeProcess(folder, store, *capabilities)
     try:
         process.wait_until_healthy()
         yield process.server_settings
