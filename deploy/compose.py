@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from deploy.kubernetes import HEADER, target
+from deploy.kubernetes import DRAIN_GRACE_S, HEADER, QDRANT_METRICS_PORT, STOP_AFTER_S, target
 from deploy.resources import resources_of
 from interplay import __version__
 from interplay.capabilities import GATEWAY_METRICS_PORT, WORKER_METRICS_PORT, Capability
@@ -17,6 +17,8 @@ FILE = Path("docker-compose.yml")
 PROMETHEUS = Path("deploy/prometheus.yml")
 # What else has metrics: its port. DCGM's are those of the GPUs.
 OTHERS = {"dcgm-exporter": 9400}
+# Of the profile alerts; without it the name resolves to nothing, and alerts stay on Prometheus's own page.
+ALERTMANAGER_PORT = 9093
 
 
 def files(root: Path, capabilities: tuple[Capability, ...]) -> dict[Path, str]:
@@ -29,7 +31,11 @@ def files(root: Path, capabilities: tuple[Capability, ...]) -> dict[Path, str]:
 
 def scrape_jobs(capabilities: tuple[Capability, ...]) -> dict[str, int]:
     """Metrics ports by the name of the part, which is the name of Prometheus's job, too."""
-    own = {"gateway": GATEWAY_METRICS_PORT, "worker": WORKER_METRICS_PORT}
+    own = {
+        "gateway": GATEWAY_METRICS_PORT,
+        "worker": WORKER_METRICS_PORT,
+        "qdrant": QDRANT_METRICS_PORT,
+    }
     return {**own, **{c.slug: c.metrics_port for c in capabilities}}
 
 
@@ -45,9 +51,11 @@ def _prometheus(capabilities: tuple[Capability, ...]) -> str:
         }
         for name, port in {**ours, **OTHERS}.items()
     ]
+    alertmanager = {"names": ["alertmanager"], "type": "A", "port": ALERTMANAGER_PORT}
     settings = {
         "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
         "rule_files": ["rules.yml"],
+        "alerting": {"alertmanagers": [{"dns_sd_configs": [alertmanager]}]},
         "scrape_configs": jobs,
     }
     return HEADER + yaml.safe_dump(settings, sort_keys=False)
@@ -92,6 +100,7 @@ def _services(capability: Capability, capabilities: tuple[Capability, ...]) -> s
         "INTERPLAY_RUNTIME": "${INTERPLAY_RUNTIME:-in_process}",
         "INTERPLAY_TORCHSERVE__TARGET": "torchserve:7070",
         "INTERPLAY_TORCHSERVE__KEY_FILE": "/torchserve/key_file.json",
+        "INTERPLAY_DRAIN_GRACE_S": f'"{DRAIN_GRACE_S}"',
     }
     called = [c for c in capabilities if c.name in capability.calls]
     if called:
@@ -122,8 +131,9 @@ def _services(capability: Capability, capabilities: tuple[Capability, ...]) -> s
       test: ["CMD", "python", "-m", "interplay.launcher.probe", "grpc", "{name}"]
       interval: 10s
       timeout: 5s
-      start_period: 180s
-    stop_grace_period: 60s
+      # With TorchServe it waits until its models are loaded there, which may take minutes.
+      start_period: 360s
+    stop_grace_period: {STOP_AFTER_S}s
 
   {slug}-gpu:
     <<: *{slug}

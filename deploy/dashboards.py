@@ -269,8 +269,45 @@ def indexes() -> Panel:
             "reqps",
             (rate("interplay_grpc_server_handled_total", "job", 'method=~"Upsert.*"'), "{{job}}"),
         ),
+        *_qdrant(),
     ]
     return dashboard("indexes", "indexes", panels)
+
+
+def _qdrant() -> list[Panel]:
+    """What a Qdrant says of itself; without one these panels are empty."""
+    own = 'job="qdrant"'
+    return [
+        graph(
+            "Qdrant: points of a collection, by member",
+            "short",
+            (f"sum by (instance, id) (collection_points{{{own}}})", "{{id}} at {{instance}}"),
+            text="In a cluster every shard is there twice, so members together have twice the points.",
+        ),
+        graph(
+            "Qdrant: answers a second, by status",
+            "reqps",
+            (rate("rest_responses_total", "status", own), "{{status}}"),
+        ),
+        graph(
+            "Qdrant: duration by endpoint",
+            "s",
+            *quantiles("rest_responses_duration_seconds", "endpoint", own),
+        ),
+        graph(
+            "Qdrant: memory of a member",
+            "bytes",
+            (f"max by (instance) (memory_resident_bytes{{{own}}})", "{{instance}}"),
+        ),
+        graph(
+            "Qdrant: at work, and away",
+            "short",
+            (f"sum(collection_running_optimizations{{{own}}})", "optimisations"),
+            (f"sum(snapshot_creation_running{{{own}}})", "snapshots"),
+            (f"max(collection_dead_replicas{{{own}}})", "shards with a dead replica"),
+            text="Optimisations run after a build, and searches are slower meanwhile.",
+        ),
+    ]
 
 
 def gpus() -> Panel:

@@ -26,6 +26,11 @@ COMPONENTS = Path("k8s/components")
 # Requests of one replica, waiting or running, at which one more is wanted. A batch takes eight.
 SCALE_AT_QUEUED, SCALE_AT_INFLIGHT = "4", "8"
 MAX_REPLICAS = 8
+# A server that stops serves on for the delay, until the clients' name resolution has noticed; then it
+# finishes calls in progress, for as long as the longest may take (max_deadline_s). Then it is killed.
+DRAIN_DELAY_S, DRAIN_GRACE_S, STOP_AFTER_S = 5, 60, 90
+# Where Qdrant tells its metrics without a key (QDRANT__SERVICE__METRICS_PORT).
+QDRANT_METRICS_PORT = 6336
 # KEDA asks there; an overlay patches it where Prometheus is elsewhere.
 PROMETHEUS = "http://prometheus-operated.monitoring.svc:9090"
 
@@ -141,8 +146,8 @@ def _pod(capability: Capability, ports: dict[str, int]) -> Manifest:
             {"name": "INTERPLAY_HOST", "value": "0.0.0.0"},
             {"name": "INTERPLAY_PORT", "value": str(capability.grpc_port)},
             {"name": "INTERPLAY_METRICS_PORT", "value": str(capability.metrics_port)},
-            # Go on serving as NOT_SERVING until the clients' name resolution has noticed.
-            {"name": "INTERPLAY_DRAIN_DELAY_S", "value": "5"},
+            {"name": "INTERPLAY_DRAIN_DELAY_S", "value": str(DRAIN_DELAY_S)},
+            {"name": "INTERPLAY_DRAIN_GRACE_S", "value": str(DRAIN_GRACE_S)},
             # So soon new pods get their share of the calls.
             {"name": "INTERPLAY_MAX_CONNECTION_AGE_S", "value": "300"},
         ],
@@ -166,8 +171,7 @@ def _pod(capability: Capability, ports: dict[str, int]) -> Manifest:
     labels = {"matchLabels": {"app.kubernetes.io/name": capability.slug}}
     return {
         "automountServiceAccountToken": False,
-        # Longer than INTERPLAY_DRAIN_DELAY_S and the server's own drain together.
-        "terminationGracePeriodSeconds": 60,
+        "terminationGracePeriodSeconds": STOP_AFTER_S,
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
@@ -210,7 +214,8 @@ def network_policies(capabilities: tuple[Capability, ...]) -> list[Manifest]:
             name = f"{caller.slug}-to-{called.slug}"
             policies.append(_policy(name, here[0]["podSelector"], egress=[(there, port)]))
             policies.append(_policy(f"{name}-in", there[0]["podSelector"], ingress=[(here, port)]))
-    scraped = sorted({GATEWAY_METRICS_PORT, WORKER_METRICS_PORT, *(c.metrics_port for c in capabilities)})
+    own = (GATEWAY_METRICS_PORT, WORKER_METRICS_PORT, QDRANT_METRICS_PORT)
+    scraped = sorted({*own, *(c.metrics_port for c in capabilities)})
     scraper = [{"namespaceSelector": {"matchLabels": {"interplay/metrics": "true"}}}]
     policies.append(_policy("metrics", {}, ingress=[(scraper, [{"port": port} for port in scraped])]))
     return policies

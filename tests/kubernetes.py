@@ -17,6 +17,7 @@ from tests.conftest import REPOSITORY_ROOT
 K8S = REPOSITORY_ROOT / "k8s"
 OVERLAYS = sorted(folder.name for folder in (K8S / "overlays").iterdir())
 COMPONENTS = sorted(folder.name for folder in (K8S / "components").iterdir())
+KUBERNETES_VERSION = "1.32"
 # Components that mean nothing without another one.
 NEEDS = {"autoscaling-indexes": ["qdrant-cluster"]}
 Manifest = dict[str, Any]
@@ -116,6 +117,20 @@ def environment(workload: Manifest, manifests: list[Manifest]) -> dict[str, str]
     for source in container(workload).get("envFrom", []):
         variables |= of_kind(manifests, "ConfigMap")[source["configMapRef"]["name"]]["data"]
     return variables | {v["name"]: v.get("value", "") for v in container(workload).get("env", [])}
+
+
+def assert_restricted(spec: Manifest, name: str) -> None:
+    """See that a pod's specification meets the restricted Pod Security Standard, and our house rules."""
+    context = spec["securityContext"]
+    assert context["runAsNonRoot"] is True and context["runAsUser"] > 0, name
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}, name
+    assert spec["automountServiceAccountToken"] is False, name
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec), name
+    for own in (each["securityContext"] for each in spec["containers"]):
+        assert own["allowPrivilegeEscalation"] is False and own["readOnlyRootFilesystem"] is True, name
+        assert own["capabilities"] == {"drop": ["ALL"]} and "privileged" not in own, name
+    kinds = {key for volume in spec["volumes"] for key in volume if key != "name"}
+    assert kinds <= {"emptyDir", "persistentVolumeClaim", "secret", "configMap"}, name
 
 
 def ports(workload: Manifest) -> dict[str, int]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from redis.exceptions import RedisError
 from starlette.responses import JSONResponse, Response
@@ -18,6 +18,7 @@ from gateway.schemas.health import Liveness, PartState, Readiness
 router = APIRouter(tags=["health"])
 
 _CHECK_TIMEOUT_S = 1.0
+_DRAINING = PartState(state="draining", detail="shutting down")
 _READY_EXAMPLE = {
     "status": "ready",
     "parts": {
@@ -62,9 +63,17 @@ async def livez() -> Liveness:
         **problem_responses(authenticated=False),
     },
 )
-async def readyz(state: StateDep) -> Response:
-    """Whether every part that requests need can be reached; 503 and the reasons when not."""
-    readiness = await check_readiness(state)
+async def readyz(
+    state: StateDep,
+    own: Annotated[bool, Query(description="Ask only the gateway itself, not the parts behind it.")] = False,
+) -> Response:
+    """Whether every part that requests need can be reached; 503 and the reasons when not.
+
+    With `own=true`, whether this gateway takes requests. That is the question for load balancers and
+    Kubernetes: all gateways have the same parts behind them, so if one part is away, taking the gateways
+    out of the rotation would fail the other parts' requests, too.
+    """
+    readiness = own_readiness(state) if own else await check_readiness(state)
     ready = readiness.status == "ready"
     return JSONResponse(
         readiness.model_dump(exclude_none=True),
@@ -92,6 +101,13 @@ async def metrics() -> Response:
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
 
+def own_readiness(state: AppState) -> Readiness:
+    """Whether the gateway itself is not shutting down."""
+    if state.draining:
+        return Readiness(status="not_ready", parts={"gateway": _DRAINING})
+    return Readiness(status="ready", parts={"gateway": PartState(state="serving")})
+
+
 async def check_readiness(state: AppState) -> Readiness:
     """Ask all parts at once."""
     checks: dict[str, Awaitable[PartState]] = {name: _capability(state, name) for name in state.clients}
@@ -100,7 +116,7 @@ async def check_readiness(state: AppState) -> Readiness:
         checks["jobs"] = _reachable(state.jobs.ping())
     parts = dict(zip(checks, await asyncio.gather(*checks.values()), strict=True))
     if state.draining:
-        parts["gateway"] = PartState(state="draining", detail="shutting down")
+        parts["gateway"] = _DRAINING
     ready = all(part.state == "serving" for part in parts.values())
     return Readiness(status="ready" if ready else "not_ready", parts=parts)
 

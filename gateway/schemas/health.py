@@ -24,4 +24,6 @@ class Readiness(BaseModel):
     """Answer of ``/readyz``."""
 
     status: Literal["ready", "not_ready"]
-    parts: dict[str, PartState] = Field(description="Every capability by name, `redis` and `jobs`.")
+    parts: dict[str, PartState] = Field(
+        description="Every capability by name, `redis` and `jobs`; `gateway` while it stops, or for `own`."
+    )

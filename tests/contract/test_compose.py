@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import compose_spec
 import pytest
 import yaml
 
+from deploy.kubernetes import QDRANT_METRICS_PORT
+from gateway.settings import GatewaySettings
 from interplay import __version__
 from interplay.capabilities import CAPABILITIES, GATEWAY_PORT
+from interplay.jobs.dispatch import SOFT_SHUTDOWN_S
 from interplay.jobs.schema import Database
-from interplay.settings import ProcessSettings, StateSettings
+from interplay.launcher.torchserve.settings import KEY_FILE, TorchServeProcessSettings
+from interplay.serving.settings import ModelServerSettings
 from tests.compose import interpolate, render
 from tests.conftest import REPOSITORY_ROOT
 from tests.postgres import empty_database
 from tests.postgres import postgres_url as postgres_url
+from tests.variables import is_read
 
 FILE = REPOSITORY_ROOT / "docker-compose.yml"
 LOOPBACK = REPOSITORY_ROOT / "deploy" / "compose.loopback.yml"
@@ -30,6 +36,7 @@ PROFILES = {
     "cpu": {"gateway", "worker", *STORES, *SLUGS},
     "gpu": {"gateway", "worker", *STORES, *(f"{s}-gpu" for s in SLUGS), "dcgm-exporter"},
     "observability": {"prometheus", "grafana"},
+    "alerts": {"alertmanager"},
     "flower": {"flower", "valkey"},
     "torchserve": {"torchserve"},
 }
@@ -54,7 +61,9 @@ def test_every_service_is_in_a_profile() -> None:
 
 
 @pytest.mark.parametrize(
-    "profiles", [{"cpu"}, {"gpu"}, {"cpu", "observability", "flower"}, {"gpu", "torchserve"}]
+    "profiles",
+    [{"cpu"}, {"gpu"}, {"cpu", "observability", "alerts", "flower"}, {"gpu", "torchserve"}],
+    ids=lambda profiles: "-".join(sorted(profiles)),
 )
 def test_the_specification_takes_it(profiles: set[str]) -> None:
     for files in ([FILE], [FILE, LOOPBACK]):
@@ -116,13 +125,15 @@ def test_only_the_gateway_is_reachable_and_it_wants_keys() -> None:
     assert SERVICES["gateway"]["ports"] == [f"{GATEWAY_PORT}:{GATEWAY_PORT}"]
     assert SERVICES["gateway"]["environment"]["INTERPLAY_API_KEYS_FILE"] == "/run/secrets/api_keys"
     assert COMPOSE["networks"]["inside"] == {"internal": True}
-    assert all(set(s["networks"]) == {"inside"} for name, s in SERVICES.items() if name != "gateway")
+    # Alerts go out to mail or chat; nothing else may.
+    out = {name for name, service in SERVICES.items() if set(service["networks"]) != {"inside"}}
+    assert out == {"gateway", "alertmanager"}
 
 
 def test_the_loopback_file_opens_the_consoles_to_this_host_alone() -> None:
     opened = render([FILE, LOOPBACK], SECRETS)["services"]
     published = {n: s["ports"] for n, s in opened.items() if "ports" in s and n != "gateway"}
-    assert set(published) == {"grafana", "prometheus", "flower"}
+    assert set(published) == {"grafana", "prometheus", "alertmanager", "flower"}
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
 
 
@@ -144,6 +155,37 @@ def test_secrets_come_from_outside() -> None:
     assert "--appendonly yes" in SERVICES["valkey"]["command"][-1]
 
 
+def test_qdrant_tells_its_metrics_where_prometheus_asks_and_nowhere_else() -> None:
+    environment = SERVICES["qdrant"]["environment"]
+    assert environment["QDRANT__SERVICE__METRICS_PORT"] == str(QDRANT_METRICS_PORT)
+    assert environment["QDRANT__SERVICE__API_KEY"] == SECRETS["QDRANT_API_KEY"]
+    assert "ports" not in SERVICES["qdrant"], "metrics need no key"
+
+
+def test_prometheus_finds_the_alertmanager_of_the_profile_alerts() -> None:
+    settings = yaml.safe_load((REPOSITORY_ROOT / "deploy" / "prometheus.yml").read_text())
+    (manager,) = settings["alerting"]["alertmanagers"]
+    assert manager["dns_sd_configs"] == [{"names": ["alertmanager"], "type": "A", "port": 9093}]
+    assert "9093" in SERVICES["alertmanager"]["healthcheck"]["test"][-1]
+    secret = COMPOSE["secrets"]["alertmanager"]
+    assert secret == {"file": "./alertmanager.yml"} and SERVICES["alertmanager"]["secrets"] == [
+        "alertmanager"
+    ]
+
+
+def test_the_operations_guide_says_what_the_files_take() -> None:
+    guide = (REPOSITORY_ROOT / "docs/operations.md").read_text()
+    (example,) = re.findall(r"```yaml\n(services:\n.*?)```", guide, re.DOTALL)
+    for name, changes in yaml.safe_load(example)["services"].items():
+        assert name in SERVICES
+        assert all(is_read(variable, name) for variable in changes["environment"]), name
+    (manager,) = re.findall(r"```yaml\n# alertmanager.yml\n(.*?)```", guide, re.DOTALL)
+    routes = yaml.safe_load(manager)
+    receivers = {receiver["name"] for receiver in routes["receivers"]}
+    assert {routes["route"]["receiver"], *(r["receiver"] for r in routes["route"]["routes"])} <= receivers
+    assert all(name in guide for name in SECRETS)
+
+
 def test_what_must_last_is_on_volumes() -> None:
     kept = {
         "valkey": "/data",
@@ -151,6 +193,7 @@ def test_what_must_last_is_on_volumes() -> None:
         "qdrant": "/qdrant/storage",
         "prometheus": "/prometheus",
         "grafana": "/var/lib/grafana",
+        "alertmanager": "/alertmanager",
     }
     for name, folder in kept.items():
         assert f"{name}:{folder}" in SERVICES[name]["volumes"]
@@ -177,17 +220,30 @@ def test_the_job_table_takes_the_url_of_postgres(postgres_url: str) -> None:
     Database(here).close()  # makes the tables
 
 
-def test_every_variable_is_one_that_the_process_reads() -> None:
-    from gateway.settings import GatewaySettings
-    from interplay.serving.indexes.settings import IndexSettings
-    from services.worker.settings import WorkerSettings
+@pytest.mark.parametrize("name", OURS)
+def test_every_variable_is_one_that_the_process_reads(name: str) -> None:
+    for variable in SERVICES[name].get("environment", {}):
+        assert is_read(variable, name.removesuffix("-gpu")), variable
 
-    known = {"gateway": GatewaySettings, "worker": WorkerSettings}
-    for name in OURS:
-        settings: type[ProcessSettings] = known.get(name, StateSettings)
-        fields = {*settings.model_fields, *IndexSettings.model_fields, "torchserve"}
-        for variable in SERVICES[name].get("environment", {}):
-            assert variable.removeprefix("INTERPLAY_").lower().partition("__")[0] in fields, (name, variable)
+
+def test_every_variable_of_torchserve_is_one_that_it_reads() -> None:
+    fields = TorchServeProcessSettings.model_fields
+    for variable in SERVICES["torchserve"]["environment"]:
+        assert variable.removeprefix("INTERPLAY_").lower() in fields, variable
+
+
+def test_containers_are_killed_after_their_drains_and_no_sooner() -> None:
+    def seconds(name: str) -> float:
+        return float(SERVICES[name]["stop_grace_period"].removesuffix("s"))
+
+    gateway, servers = GatewaySettings.model_fields, ModelServerSettings.model_fields
+    grace = float(SERVICES["gateway"]["environment"]["INTERPLAY_SHUTDOWN_GRACE_S"])
+    assert seconds("gateway") > grace > gateway["request_timeout_s"].default
+    assert seconds("worker") > SOFT_SHUTDOWN_S
+    for capability in CAPABILITIES:
+        grace = float(SERVICES[capability.slug]["environment"]["INTERPLAY_DRAIN_GRACE_S"])
+        assert grace >= servers["max_deadline_s"].default
+        assert seconds(capability.slug) > servers["drain_delay_s"].default + grace
 
 
 def test_torchserve_leaves_its_token_where_the_model_servers_read_it() -> None:
@@ -196,5 +252,13 @@ def test_torchserve_leaves_its_token_where_the_model_servers_read_it() -> None:
     for capability in CAPABILITIES:
         server = SERVICES[capability.slug]
         assert "torchserve:/torchserve:ro" in server["volumes"]
-        assert server["environment"]["INTERPLAY_TORCHSERVE__KEY_FILE"].startswith("/torchserve/")
-        assert server["environment"]["INTERPLAY_RUNTIME"] == "in_process"
+        environment = server["environment"]
+        folder = torchserve["environment"]["INTERPLAY_TORCHSERVE_DIR"]
+        assert environment["INTERPLAY_TORCHSERVE__KEY_FILE"] == f"{folder}/{KEY_FILE}"
+        assert environment["INTERPLAY_TORCHSERVE__TARGET"] == "torchserve:7070"
+        assert environment["INTERPLAY_RUNTIME"] == "in_process"
+        # They wait for its models: a first start must not be taken for a failure.
+        waits = ModelServerSettings.model_fields["torchserve"].default_factory().startup_timeout_s
+        assert float(server["healthcheck"]["start_period"].removesuffix("s")) > waits
+    chosen = render([FILE], {**SECRETS, "INTERPLAY_RUNTIME": "torchserve"}, {"cpu", "torchserve"})["services"]
+    assert {chosen[c.slug]["environment"]["INTERPLAY_RUNTIME"] for c in CAPABILITIES} == {"torchserve"}

@@ -14,6 +14,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from deploy.kubernetes import QDRANT_METRICS_PORT
 from deploy.resources import resources_of
 from gateway.settings import GatewaySettings
 from interplay import __version__
@@ -24,17 +25,18 @@ from interplay.capabilities import (
     WORKER_METRICS_PORT,
     Capability,
 )
-from interplay.serving.indexes.settings import IndexSettings
+from interplay.jobs.dispatch import SOFT_SHUTDOWN_S
 from interplay.serving.settings import ModelServerSettings
 from interplay.settings import StateSettings
-from services.worker.settings import WorkerSettings
 from tests import kustomize
 from tests.conftest import REPOSITORY_ROOT
 from tests.kubernetes import (
     COMPONENTS,
     K8S,
+    KUBERNETES_VERSION,
     OVERLAYS,
     Manifest,
+    assert_restricted,
     component_overlay,
     container,
     containers,
@@ -51,8 +53,8 @@ from tests.kubernetes import (
     selects,
     workloads,
 )
+from tests.variables import is_read
 
-KUBERNETES_VERSION = "1.32"
 RENDERED = [f"overlays/{name}" for name in OVERLAYS] + [f"components/{name}" for name in COMPONENTS]
 # Kinds that come with KEDA and the Prometheus operator; their own checks are below.
 CUSTOM = {"ScaledObject", "PodMonitor", "PrometheusRule"}
@@ -109,16 +111,8 @@ def test_everything_is_in_the_namespace_which_is_restricted(manifests: list[Mani
 
 def test_pods_meet_the_restricted_standard(manifests: list[Manifest]) -> None:
     for name, workload in workloads(manifests).items():
-        context = pod(workload)["securityContext"]
-        assert context["runAsNonRoot"] is True and context["runAsUser"] > 0, name
-        assert context["seccompProfile"] == {"type": "RuntimeDefault"}, name
-        assert pod(workload)["automountServiceAccountToken"] is False, name
-        for own in (each["securityContext"] for each in containers(workload)):
-            assert own["allowPrivilegeEscalation"] is False and own["readOnlyRootFilesystem"] is True, name
-            assert own["capabilities"] == {"drop": ["ALL"]} and "privileged" not in own, name
-        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod(workload)), name
-        kinds = {key for volume in pod(workload)["volumes"] for key in volume if key != "name"}
-        assert kinds <= {"emptyDir", "persistentVolumeClaim", "secret", "configMap"}, name
+        assert "initContainers" not in pod(workload), name
+        assert_restricted(pod(workload), name)
 
 
 def test_images_are_pinned(manifests: list[Manifest]) -> None:
@@ -195,7 +189,7 @@ def test_selectors_match_labels(manifests: list[Manifest]) -> None:
 def test_several_replicas_have_a_budget_and_are_spread(manifests: list[Manifest]) -> None:
     scaled = {o["spec"]["scaleTargetRef"]["name"] for o in of_kind(manifests, "ScaledObject").values()}
     for name, workload in workloads(manifests).items():
-        if workload["spec"].get("replicas", 1) > 1 or name in scaled - {"worker"}:
+        if workload["spec"].get("replicas", 1) > 1 or name in scaled:
             assert name in of_kind(manifests, "PodDisruptionBudget"), name
             together = "affinity" in pod(workload)  # on the node of the volume that they share
             assert together or pod(workload)["topologySpreadConstraints"], name
@@ -226,6 +220,9 @@ def test_gateway_and_worker_listen_where_the_table_says(manifests: list[Manifest
     assert ports(gateway) == {"http": GATEWAY_PORT, "metrics": GATEWAY_METRICS_PORT}
     assert ports(worker) == {"metrics": WORKER_METRICS_PORT}
     assert environment(gateway, manifests)["INTERPLAY_PORT"] == str(GATEWAY_PORT)
+    # One model server that is away, or is being replaced, must not take every gateway out of the rotation.
+    assert container(gateway)["readinessProbe"]["httpGet"]["path"] == "/readyz?own=true"
+    assert container(gateway)["livenessProbe"]["httpGet"]["path"] == "/livez"
 
 
 @pytest.mark.parametrize("client", ["gateway", "worker"])
@@ -237,19 +234,12 @@ def test_clients_know_every_server(manifests: list[Manifest], client: str, name:
     assert variables["INTERPLAY_REDIS_URL"] == ("" if name == "components/external-redis" else inside)
 
 
-def test_every_variable_is_one_that_the_process_reads(manifests: list[Manifest], name: str) -> None:
+def test_every_variable_is_one_that_the_process_reads(manifests: list[Manifest]) -> None:
     shared = {v for m in of_kind(manifests, "ConfigMap").values() for v in m["data"] if v.isupper()}
     assert shared <= {f"INTERPLAY_{field.upper()}" for field in StateSettings.model_fields}
     for part in OURS:
-        known = {
-            "gateway": set(GatewaySettings.model_fields),
-            "worker": set(WorkerSettings.model_fields),
-        }.get(part, {*ModelServerSettings.model_fields, *IndexSettings.model_fields})
         own = {v["name"] for v in container(workloads(manifests)[part])["env"]} - {"VALKEY_PASSWORD"}
-        if name == "components/torchserve":
-            known.add("torchserve")
-        fields = {variable.removeprefix("INTERPLAY_").lower().partition("__")[0] for variable in own}
-        assert fields <= known, part
+        assert [variable for variable in own if not is_read(variable, part)] == [], part
 
 
 def test_grace_periods_are_longer_than_the_drains(manifests: list[Manifest]) -> None:
@@ -257,23 +247,51 @@ def test_grace_periods_are_longer_than_the_drains(manifests: list[Manifest]) -> 
         seconds: int = pod(workloads(manifests)[part])["terminationGracePeriodSeconds"]
         return seconds
 
-    fields = ModelServerSettings.model_fields
     for capability in CAPABILITIES:
         variables = environment(workloads(manifests)[capability.slug], manifests)
-        delay = float(variables["INTERPLAY_DRAIN_DELAY_S"])
+        delay, drain = (float(variables[f"INTERPLAY_DRAIN_{which}_S"]) for which in ("DELAY", "GRACE"))
         assert delay >= 5, "name resolution lags"
-        assert grace(capability.slug) > delay + fields["drain_grace_s"].default
+        assert drain >= ModelServerSettings.model_fields["max_deadline_s"].default, "calls may take as long"
+        assert grace(capability.slug) > delay + drain
     variables = environment(workloads(manifests)["gateway"], manifests)
-    drain = GatewaySettings.model_fields["shutdown_grace_s"].default
-    assert grace("gateway") > float(variables["INTERPLAY_SHUTDOWN_DELAY_S"]) + drain
+    delay, drain = (float(variables[f"INTERPLAY_SHUTDOWN_{which}_S"]) for which in ("DELAY", "GRACE"))
+    assert delay >= 5 and drain > GatewaySettings.model_fields["request_timeout_s"].default
+    assert grace("gateway") > delay + drain
+    assert grace("worker") > SOFT_SHUTDOWN_S
 
 
 def test_no_secret_is_in_a_manifest(manifests: list[Manifest]) -> None:
     assert not of_kind(manifests, "Secret")
+    # A URL may name a variable that comes from the Secret, and no password.
+    assert re.findall(r"://[^/\s\"]*:[^$/\s\"][^/\s\"]*@", json.dumps(manifests)) == []
     for name, workload in workloads(manifests).items():
         for variable in container(workload).get("env", []):
             if re.search("PASSWORD|DATABASE_URL|KEY$", variable["name"]):
                 assert "secretKeyRef" in variable["valueFrom"] and "value" not in variable, (name, variable)
+
+
+def test_only_the_gateway_can_be_reached_from_outside(manifests: list[Manifest]) -> None:
+    services = of_kind(manifests, "Service")
+    assert {n for n, s in services.items() if s["spec"].get("type", "ClusterIP") != "ClusterIP"} <= {
+        "gateway"
+    }
+    assert "Ingress" not in {m["kind"] for m in manifests}
+    for name, workload in workloads(manifests).items():
+        given = [port for each in containers(workload) for port in each.get("ports", [])]
+        assert not any("hostPort" in port for port in given), name
+
+
+def test_valkey_wants_a_password_and_keeps_its_messages(manifests: list[Manifest], name: str) -> None:
+    if name == "components/external-redis":
+        assert "valkey" not in workloads(manifests)
+        return
+    valkey = workloads(manifests)["valkey"]
+    (command,) = container(valkey)["args"]
+    for option in ('--requirepass "$VALKEY_PASSWORD"', "--appendonly yes", "--maxmemory-policy noeviction"):
+        assert option in command
+    (claim,) = valkey["spec"]["volumeClaimTemplates"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container(valkey)["volumeMounts"]}
+    assert mounts[claim["metadata"]["name"]] == "/data" and "--dir /data" in command
 
 
 def test_network_policies_deny_all_but_the_edges(manifests: list[Manifest]) -> None:
@@ -290,7 +308,8 @@ def test_network_policies_deny_all_but_the_edges(manifests: list[Manifest]) -> N
                 called.slug,
             )
     scraped = {port["port"] for rule in policies["metrics"]["spec"]["ingress"] for port in rule["ports"]}
-    assert scraped == {GATEWAY_METRICS_PORT, WORKER_METRICS_PORT, *(c.metrics_port for c in CAPABILITIES)}
+    own = {GATEWAY_METRICS_PORT, WORKER_METRICS_PORT, *(c.metrics_port for c in CAPABILITIES)}
+    assert scraped == own | {QDRANT_METRICS_PORT}
     for store, port in (("valkey", 6379), ("qdrant", 6333)):
         if store not in workloads(manifests):
             continue
@@ -331,7 +350,7 @@ def test_monitors_scrape_every_part_and_rules_and_dashboards_are_the_shared_ones
     monitor = of_kind(manifests, "PodMonitor")["interplay"]["spec"]
     assert monitor["selector"] == {} and monitor["jobLabel"] == "app.kubernetes.io/name"
     (endpoint,) = monitor["podMetricsEndpoints"]
-    for part in OURS:
+    for part in (*OURS, *({"qdrant"} & set(workloads(manifests)))):
         assert endpoint["port"] in ports(workloads(manifests)[part]), part
         assert pod_labels(workloads(manifests)[part])["app.kubernetes.io/name"] == part
     folder = K8S / "components" / "monitoring"

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from deploy.compose import scrape_jobs
+from deploy.kubernetes import QDRANT_METRICS_PORT
 from interplay.capabilities import CAPABILITIES, GATEWAY_METRICS_PORT, WORKER_METRICS_PORT
 from interplay.telemetry import metrics
 from tests.conftest import REPOSITORY_ROOT
@@ -21,6 +22,16 @@ GROUPS: list[dict[str, Any]] = yaml.safe_load((FOLDER / "rules.yml").read_text()
 RULES = [rule for group in GROUPS for rule in group["rules"]]
 ALERTS = [rule for rule in RULES if "alert" in rule]
 DASHBOARDS = sorted((FOLDER / "dashboards").glob("*.json"))
+# Those of Qdrant's own /metrics that are used.
+QDRANT = {
+    "collection_dead_replicas",
+    "collection_points",
+    "collection_running_optimizations",
+    "memory_resident_bytes",
+    "rest_responses_duration_seconds_bucket",
+    "rest_responses_total",
+    "snapshot_creation_running",
+}
 # Those of dcgm-exporter's default-counters.csv that are used, and those that every process exports.
 OTHERS = {
     "DCGM_FI_DEV_FB_FREE",
@@ -88,10 +99,13 @@ def test_queries_are_about_metrics_that_exist() -> None:
     recorded = {rule["record"] for rule in RULES if "record" in rule}
     for query in [rule["expr"] for rule in RULES] + panel_queries():
         plain = re.sub(r'"[^"]*"', "", query)
-        own = set(re.findall(r"\binterplay_\w+", re.sub(r"interplay:[\w:]+", "", plain)))
-        assert own <= exported(), query
         assert set(re.findall(r"interplay:[\w:]+", plain)) <= recorded, query
+        plain = re.sub(r"interplay:[\w:]+", "", plain)
+        assert set(re.findall(r"\binterplay_\w+", plain)) <= exported(), query
         assert set(re.findall(r"\b(?:DCGM|process)_\w+", plain)) <= OTHERS, query
+        theirs = set(re.findall(r"\b(?:collections?|memory|rest|grpc|snapshot|cluster)_\w+", plain))
+        assert theirs <= QDRANT, query
+        assert not theirs or 'job="qdrant"' in query, "their names are nobody's own: say whose"
 
 
 def test_every_metric_is_looked_at() -> None:
@@ -117,7 +131,7 @@ def test_every_alert_has_its_section_in_the_operations_guide() -> None:
 def test_compose_scrapes_every_part_at_its_port() -> None:
     settings = yaml.safe_load((REPOSITORY_ROOT / "deploy/prometheus.yml").read_text())
     ports = {job["job_name"]: job["dns_sd_configs"][0]["port"] for job in settings["scrape_configs"]}
-    own = {"gateway": GATEWAY_METRICS_PORT, "worker": WORKER_METRICS_PORT}
+    own = {"gateway": GATEWAY_METRICS_PORT, "worker": WORKER_METRICS_PORT, "qdrant": QDRANT_METRICS_PORT}
     assert ports.items() >= {**own, **{c.slug: c.metrics_port for c in CAPABILITIES}}.items()
     for job in settings["scrape_configs"]:
         assert job["dns_sd_configs"][0]["names"] == [job["job_name"]]

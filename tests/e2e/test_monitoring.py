@@ -1,7 +1,7 @@
 """A real Prometheus scrapes the running system with the rules that are deployed, and every panel has data.
 
-The GPU's figures come from a stand-in for dcgm-exporter and a GPU's model server: there need
-not be a GPU here.
+Two parts are played by stand-ins, which tell what the real ones tell in the same words: dcgm-exporter with a
+GPU's model server, and a Qdrant server (here indexes are embedded). There need not be either here.
 """
 
 from __future__ import annotations
@@ -48,17 +48,46 @@ GPU_TEXT = "\n".join(
 )
 
 
-class GpuStandIn(http.server.BaseHTTPRequestHandler):
-    """Answers as dcgm-exporter does."""
+_QUERY = 'method="POST",endpoint="/collections/{collection_name}/points/query",status="200"'
+QDRANT_TEXT = "\n".join(
+    [
+        'collection_points{id="watched"} 3',
+        'collection_running_optimizations{id="watched"} 0',
+        "collection_dead_replicas 0",
+        'snapshot_creation_running{id="watched"} 0',
+        "memory_resident_bytes 1.2e8",
+        f"rest_responses_total{{{_QUERY}}} @",
+        *(
+            f'rest_responses_duration_seconds_bucket{{{_QUERY},le="{le}"}} @'
+            for le in ("0.001", "0.01", "+Inf")
+        ),
+        "",
+    ]
+)
+
+
+class StandIn(http.server.BaseHTTPRequestHandler):
+    """Answers as dcgm-exporter does; another text for others. ``@`` is a counter that grows."""
+
+    text = GPU_TEXT
+    asked = 0
 
     def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
         self.end_headers()
-        self.wfile.write(GPU_TEXT.encode())
+        type(self).asked += 1
+        self.wfile.write(self.text.replace("@", str(self.asked)).encode())
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
+
+
+class QdrantStandIn(StandIn):
+    """Answers as Qdrant 1.20 does at its metrics port."""
+
+    text = QDRANT_TEXT
+    asked = 0
 
 
 class Prometheus:
@@ -119,11 +148,16 @@ def prometheus(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """Compose's Prometheus, with the addresses of this machine's parts instead of Compose's names."""
     settings = yaml.safe_load((REPOSITORY_ROOT / "deploy/prometheus.yml").read_text())
     settings["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    stand_in = http.server.ThreadingHTTPServer(("127.0.0.1", 0), GpuStandIn)
-    threading.Thread(target=stand_in.serve_forever, daemon=True).start()
+    del settings["alerting"]  # there is none here
+    stand_ins = {
+        job: http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        for job, handler in {"dcgm-exporter": StandIn, "qdrant": QdrantStandIn}.items()
+    }
+    for stand_in in stand_ins.values():
+        threading.Thread(target=stand_in.serve_forever, daemon=True).start()
     modules = {"gateway": "gateway", "worker": "services.worker", **{c.slug: c.module for c in CAPABILITIES}}
     ports = {name: metrics_port(system, module) for name, module in modules.items()}
-    ports["dcgm-exporter"] = stand_in.server_address[1]
+    ports |= {job: stand_in.server_address[1] for job, stand_in in stand_ins.items()}
     for job in settings["scrape_configs"]:
         del job["dns_sd_configs"]
         if job["job_name"] in ports:
@@ -131,8 +165,9 @@ def prometheus(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iter
     server = Prometheus(tmp_path_factory.mktemp("prometheus"), settings)
     yield server
     server.stop()
-    stand_in.shutdown()
-    stand_in.server_close()
+    for stand_in in stand_ins.values():
+        stand_in.shutdown()
+        stand_in.server_close()
 
 
 def use_everything(system: System) -> None:
@@ -162,7 +197,7 @@ def use_everything(system: System) -> None:
 
 
 def test_every_panel_has_data_and_no_alert_is_wrong(system: System, prometheus: Prometheus) -> None:
-    jobs = {"gateway", "worker", *(c.slug for c in CAPABILITIES)}
+    jobs = {"gateway", "worker", "qdrant", *(c.slug for c in CAPABILITIES)}
     wait_until(
         lambda: {s["metric"]["job"] for s in prometheus.query('up{system="interplay"} == 1')} == jobs,
         timeout_s=60,

@@ -22,6 +22,7 @@ from interplay.rpc.locsens.v1 import locsens_pb2
 from interplay.rpc.style_transfer.v1 import style_transfer_pb2
 from interplay.rpc.text_detection.v1 import text_detection_pb2
 from interplay.settings import REPOSITORY_ROOT
+from tests.service.open_questions import ask_every_model
 from tests.service.server_process import ServerProcess
 
 STORE = REPOSITORY_ROOT / "model_store"
@@ -35,6 +36,9 @@ def sign(text: str = "EXIT", width: int = 320, height: int = 128) -> np.ndarray:
     pen.rectangle((30, 30, width - 30, height - 30), fill=(240, 240, 230))
     pen.text((width // 2, height // 2), text, (10, 10, 60), ImageFont.load_default(48), anchor="mm")
     return np.asarray(picture)
+
+
+NO_IMAGE = common_pb2.Image(content=b"GIF89a, and no more")
 
 
 def image(text: str = "EXIT", width: int = 320) -> common_pb2.Image:
@@ -83,7 +87,15 @@ class AllServers:
 def ask_text_detection(server: ServerProcess) -> Iterator[Any]:
     stub, pb = server.client.stub, text_detection_pb2
     yield server.client.call(stub.Segment, pb.SegmentRequest(image=image(), format=pb.HEATMAP_FORMAT_FLOAT16))
+    yield server.client.call(stub.Detect, pb.DetectRequest(image=image("SHOP")))
     yield server.client.call(stub.Read, pb.ReadRequest(image=image("HELLO")))
+    yield server.client.call(stub.Presence, pb.PresenceRequest(image=image()))
+    bulk = [  # of different sizes: each is alone in its batch
+        pb.ProcessBulkRequest(id="a", presence=pb.PresenceRequest(image=image("OPEN", 400))),
+        pb.ProcessBulkRequest(id="b", read=pb.ReadRequest(image=image("HARBOUR", 480))),
+        pb.ProcessBulkRequest(id="c", detect=pb.DetectRequest(image=NO_IMAGE)),
+    ]
+    yield from sorted(stub.ProcessBulk(iter(bulk), timeout=100), key=lambda answer: answer.id)
 
 
 def ask_style_transfer(server: ServerProcess) -> Iterator[Any]:
@@ -111,6 +123,19 @@ def ask_embedding(server: ServerProcess) -> Iterator[Any]:
         image("SHOP", 480),
     ):  # one a call: alone in its batch, a number is the same each time
         yield server.client.call(stub.EmbedImage, pb.EmbedImageRequest(images=[one]))
+    bulk = [
+        pb.EmbedBulkRequest(id="a", image=image("OPEN", 400)),
+        pb.EmbedBulkRequest(id="b", text=texts[0]),
+        pb.EmbedBulkRequest(id="c", image=NO_IMAGE),
+    ]
+    yield from sorted(stub.EmbedBulk(iter(bulk), timeout=100), key=lambda answer: answer.id)
+    indexes = server.client.indexes
+    server.client.call(indexes.CreateIndex, index_pb2.CreateIndexRequest(name="walls"))
+    entry = index_pb2.NewEntry(entry=index_pb2.Entry(id="exit"), image=image())
+    server.client.call(indexes.Upsert, index_pb2.UpsertRequest(index="walls", entries=[entry]))
+    query = [pb.QueryPart(text=texts[0], weight=1.0), pb.QueryPart(image=image("SHOP", 480), weight=0.5)]
+    yield server.client.call(stub.Search, pb.SearchRequest(index="walls", query=query))
+    server.client.call(indexes.DropIndex, index_pb2.DropIndexRequest(name="walls"))
     inside = analysis_pb2_grpc.EmbeddingAnalysisServiceStub(server.client.channel)
     request = analysis_pb2.ActivationsRequest(images=[image()], units=[0, 7])
     yield server.client.call(inside.Activations, request)
@@ -164,10 +189,18 @@ ASK: dict[str, Callable[[ServerProcess], Iterator[Any]]] = {
 
 
 def answers(servers: AllServers, capability: Capability | str) -> list[Any]:
-    """Answers of a server to its questions, without times."""
+    """Answers of a server to its typed questions and those of the Open Inference Protocol, without times."""
     name = capability if isinstance(capability, str) else get_capability(capability.name).name
-    found = list(ASK[name](servers[name]))
+    found = [*ASK[name](servers[name]), *ask_every_model(servers[name], sign())]
     for message in found:
-        if "timings" in message.DESCRIPTOR.fields_by_name:
-            message.ClearField("timings")
+        without_times(message)
     return found
+
+
+def without_times(message: Any) -> None:
+    """Clear the times of a message and of those in it, which differ from call to call."""
+    if "timings" in message.DESCRIPTOR.fields_by_name:
+        message.ClearField("timings")
+    for field, value in message.ListFields():
+        if field.message_type is not None and not field.is_repeated:
+            without_times(value)

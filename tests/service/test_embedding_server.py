@@ -22,6 +22,7 @@ from interplay.rpc.embedding.v1 import embedding_pb2 as pb
 from interplay.store import resolve
 from tests.embedding_models import COLOURS, DIMENSION, make_embedding_store
 from tests.service.embedding_process import CAPABILITY, EmbeddingProcess
+from tests.service.runtimes import RUNTIMES, running
 from tests.service.walls import found, image, make_walls, search, words
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -34,12 +35,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_embedding_store(tmp_path_factory.mktemp("model") / "store")
 
 
-@pytest.fixture(scope="module")
-def server(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddingProcess]:
-    process = EmbeddingProcess(tmp_path_factory.mktemp("server"), store, max_image_pixels=100_000)
-    process.wait_until_serving()
-    yield process
-    assert process.end() == 0
+@pytest.fixture(scope="module", params=RUNTIMES)
+def server(
+    store: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EmbeddingProcess]:
+    """One server for the module, once with each runtime."""
+    folder = tmp_path_factory.mktemp("server")
+    with running(request.param, store, folder / "ts", "embedding") as settings:
+        process = EmbeddingProcess(folder, store, max_image_pixels=100_000, **settings)
+        process.wait_until_serving()
+        yield process
+        assert process.end() == 0
     assert all(line["level"] != "error" for line in process.log_lines())  # and every line is JSON
 
 

@@ -29,6 +29,7 @@ from tests.conftest import ValkeyProcess, wait_until
 from tests.fake_text_detection import FakeTextDetection
 from tests.hate_models import publish_small_models
 from tests.service.hate_classifier_process import CAPABILITY, HateClassifierProcess
+from tests.service.runtimes import RUNTIMES, running
 from tests.service.worker_process import WorkerProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -58,14 +59,20 @@ def detection(running_detection: FakeTextDetection) -> Iterator[FakeTextDetectio
     running_detection.start()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=RUNTIMES)
 def server(
-    store: Path, running_detection: FakeTextDetection, tmp_path_factory: pytest.TempPathFactory
+    store: Path,
+    running_detection: FakeTextDetection,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[HateClassifierProcess]:
-    process = HateClassifierProcess(tmp_path_factory.mktemp("server"), store, running_detection.target)
-    process.wait_until_serving()
-    yield process
-    assert process.end() == 0
+    """One server for the module, once with each runtime."""
+    folder = tmp_path_factory.mktemp("server")
+    with running(request.param, store, folder / "ts", "hate_classifier") as settings:
+        process = HateClassifierProcess(folder, store, running_detection.target, **settings)
+        process.wait_until_serving()
+        yield process
+        assert process.end() == 0
     assert all(line["level"] != "error" for line in process.log_lines())  # and every line is JSON
 
 

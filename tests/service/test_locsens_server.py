@@ -25,6 +25,7 @@ from interplay.store import resolve
 from tests.embedding_models import COLOURS, plain
 from tests.locsens_models import PHOTOS, TAGS, make_locsens_store
 from tests.service.locsens_process import CAPABILITY, LocSensProcess
+from tests.service.runtimes import RUNTIMES, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -37,12 +38,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_locsens_store(tmp_path_factory.mktemp("model") / "store")
 
 
-@pytest.fixture(scope="module")
-def server(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocSensProcess]:
-    process = LocSensProcess(tmp_path_factory.mktemp("server"), store, max_exact_entries=50)
-    process.wait_until_serving()
-    yield process
-    assert process.end() == 0
+@pytest.fixture(scope="module", params=RUNTIMES)
+def server(
+    store: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocSensProcess]:
+    """One server for the module, once with each runtime."""
+    folder = tmp_path_factory.mktemp("server")
+    with running(request.param, store, folder / "ts", "locsens") as settings:
+        process = LocSensProcess(folder, store, max_exact_entries=50, **settings)
+        process.wait_until_serving()
+        yield process
+        assert process.end() == 0
     assert all(line["level"] != "error" for line in process.log_lines())  # and every line is JSON
 
 

@@ -23,11 +23,12 @@ from interplay.served import Source, open_predictor
 from interplay.store import resolve
 from tests.conftest import ValkeyProcess
 from tests.service.all_servers import STORE, AllServers, sign
+from tests.service.runtimes import RUNTIMES, running
 from tests.service.triton_calls import describe, infer, triton
 from tests.unit.gateway.harness import BackgroundLoop, RunningGateway
 
-# Four servers, each of which loads torch.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+# A server for each capability, and TorchServe's worker for each model: all load torch.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PICTURES = np.stack([sign("EXIT"), sign("SHOP")])
 CROP = np.ascontiguousarray(sign("HELLO")[36:92, 60:260])
@@ -40,12 +41,15 @@ Inputs = dict[str, tuple[str, np.ndarray]]
 Ask = Callable[..., Any]
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AllServers]:
-    servers = AllServers(tmp_path_factory.mktemp("servers"))
-    servers.wait_until_serving()
-    yield servers
-    assert set(servers.end()) == {0}
+@pytest.fixture(scope="module", params=RUNTIMES)
+def servers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AllServers]:
+    """All servers, once with each runtime."""
+    folder = tmp_path_factory.mktemp("servers")
+    with running(request.param, STORE, folder / "ts") as settings:
+        servers = AllServers(folder, **settings)
+        servers.wait_until_serving()
+        yield servers
+        assert set(servers.end()) == {0}
 
 
 @pytest.fixture(scope="module")

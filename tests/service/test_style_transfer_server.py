@@ -22,6 +22,7 @@ from interplay.rpc.style_transfer.v1 import style_transfer_pb2 as pb
 from interplay.settings import MAX_IMAGE_BYTES
 from interplay.store import resolve
 from tests.fake_text_detection import FakeTextDetection
+from tests.service.runtimes import RUNTIMES, running
 from tests.service.style_transfer_process import CAPABILITY, StyleTransferProcess
 from tests.style_models import STYLES, make_style_store
 
@@ -54,21 +55,27 @@ def detection(running_detection: FakeTextDetection) -> Iterator[FakeTextDetectio
     running_detection.start()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=RUNTIMES)
 def server(
-    store: Path, running_detection: FakeTextDetection, tmp_path_factory: pytest.TempPathFactory
+    store: Path,
+    running_detection: FakeTextDetection,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[StyleTransferProcess]:
-    """One server for the module; tests of endings start their own."""
-    process = StyleTransferProcess(
-        tmp_path_factory.mktemp("server"),
-        store,
-        running_detection.target,
-        max_image_pixels=MAX_PIXELS,
-        max_styled_pixels=MAX_STYLED,
-    )
-    process.wait_until_serving()
-    yield process
-    assert process.end() == 0
+    """One server for the module, once with each runtime; tests of endings start their own."""
+    folder = tmp_path_factory.mktemp("server")
+    with running(request.param, store, folder / "ts", "style_transfer") as settings:
+        process = StyleTransferProcess(
+            folder,
+            store,
+            running_detection.target,
+            max_image_pixels=MAX_PIXELS,
+            max_styled_pixels=MAX_STYLED,
+            **settings,
+        )
+        process.wait_until_serving()
+        yield process
+        assert process.end() == 0
     assert all(line["level"] != "error" for line in process.log_lines())  # and every line is JSON
 
 

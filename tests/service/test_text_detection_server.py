@@ -28,6 +28,7 @@ from interplay.settings import MAX_IMAGE_BYTES
 from interplay.store import StoredModel
 from interplay.telemetry.context import set_request_id
 from tests.conftest import REPOSITORY_ROOT, wait_until
+from tests.service.runtimes import RUNTIMES, running
 from tests.service.text_detection_process import CAPABILITY, TextDetectionProcess, publish_random_model
 
 # A server takes a few seconds to start, and many on a busy machine.
@@ -43,13 +44,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> StoredModel:
     return publish_random_model(scratch / "store", scratch)
 
 
-@pytest.fixture(scope="module")
-def server(model: StoredModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TextDetectionProcess]:
-    """One server for the module; tests of endings start their own."""
-    process = TextDetectionProcess(tmp_path_factory.mktemp("server"), model.directory.parents[1])
-    process.wait_until_serving()
-    yield process
-    process.end()
+@pytest.fixture(scope="module", params=RUNTIMES)
+def server(
+    model: StoredModel, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TextDetectionProcess]:
+    """One server for the module, once with each runtime; tests of endings start their own."""
+    store, folder = model.directory.parents[1], tmp_path_factory.mktemp("server")
+    with running(request.param, store, folder / "ts", "text_detection") as settings:
+        process = TextDetectionProcess(folder, store, **settings)
+        process.wait_until_serving()
+        yield process
+        process.end()
 
 
 def jpeg(picture: PillowImage.Image, **options: Any) -> bytes:

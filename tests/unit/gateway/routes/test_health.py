@@ -33,6 +33,10 @@ def test_not_ready_while_the_model_server_is_not_serving(
         assert parts["text_detection"]["state"] == "down"
         assert f"127.0.0.1:{model_server.port}" in parts["text_detection"]["detail"]
         assert parts["redis"] == parts["jobs"] == {"state": "serving"}
+        # The other capabilities are there, so a balancer must not take the gateway away.
+        own = gateway.client.get("/readyz?own=true")
+        assert own.status_code == 200
+        assert own.json() == {"status": "ready", "parts": {"gateway": {"state": "serving"}}}
         assert gateway.client.get("/livez").status_code == 200
     finally:
         background.run(model_server.set_serving(True))
@@ -70,6 +74,11 @@ def test_not_ready_while_draining(start_gateway: Starter) -> None:
     response = running.client.get("/readyz")
     assert response.status_code == 503
     assert response.json()["parts"]["gateway"]["state"] == "draining"
+    assert running.client.get("/readyz?own=true").json() == {
+        "status": "not_ready",
+        "parts": {"gateway": {"state": "draining", "detail": "shutting down"}},
+    }
+    assert running.client.get("/readyz?own=true").status_code == 503
     assert running.post_image("/v1/text:read").status_code == 200
 
 
