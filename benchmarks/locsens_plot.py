@@ -15,8 +15,9 @@ def plot(results: dict[str, Any], target: Path) -> None:
 
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained")
     sizes = results["speed"]["sizes"]
-    for way, style in (("plain", "o-"), ("exact", "o-"), ("fast", "o-"), ("floor", "k:")):
-        label = "arithmetic of exact alone" if way == "floor" else way
+    ways = {"plain": "plain", "exact": "exact", "fast": "fast", "from_index": "fast, from the index"}
+    for way, label in (ways | {"floor": "arithmetic of exact alone"}).items():
+        style = "k:" if way == "floor" else "o-"
         axes[0].plot([row["images"] for row in sizes], [row[way]["ms"] for row in sizes], style, label=label)
     axes[0].set(title="images for a tag at a place", xlabel="images")
     tagging = results["tagging"]

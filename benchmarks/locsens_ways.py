@@ -152,8 +152,9 @@ class Server:
         self._requests = Requests(self._ranker, self._pool, ImageLimits(), _DEADLINE_S)
         # Nothing is asked of the image model here but whose space the vectors are in.
         self.indexes = Indexes(EmbeddedCatalogue(root), Images(self._ranker, self._requests, models.manifest))
-        self._retrieval = Retrieval(
-            self.indexes, self._ranker, shared=False, max_exact_entries=MOST, max_kept_entries=most
+        self._retrieval, self._from_index = (
+            Retrieval(self.indexes, self._ranker, shared=False, max_exact_entries=MOST, max_kept_entries=kept)
+            for kept in (most, 0)
         )
         self._loop.run_until_complete(self._ranker.start())
 
@@ -187,13 +188,14 @@ class Server:
         """How many images are in memory."""
         return self._retrieval.tables.entries
 
-    def fast(self, query: Query, limit: int) -> Ranked:
-        """Images for a tag at a place, by the mode fast."""
+    def fast(self, query: Query, limit: int, *, kept: bool = True) -> Ranked:
+        """Images for a tag at a place, by the mode fast; from the index alone if not ``kept``."""
         asked = Asked((query.tag,), self._tags[query.tag], Place(*query.place.tolist()), Filter(), limit)
+        retrieval = self._retrieval if kept else self._from_index
 
         async def ask() -> Ranked:
             with self._requests.admit(None, _Context()) as work:
-                return await self._retrieval.fast(NAME, asked, work)
+                return await retrieval.fast(NAME, asked, work)
 
         return self._loop.run_until_complete(ask())
 

@@ -109,3 +109,12 @@ def test_the_direction_in_which_scores_grow(store: Path) -> None:
     np.testing.assert_array_equal(answer, found)
     level = preference(PreferenceItem(images, np.full(400, 3, np.float32)))
     np.testing.assert_array_equal(level, images[0])
+
+
+def test_the_best_say_where_better_ones_are() -> None:
+    rng, axes = np.random.default_rng(0), np.eye(DIMENSION, dtype=np.float32)
+    many = rng.normal(size=(300, DIMENSION)).astype(np.float32)
+    few = rng.normal(size=(40, DIMENSION)).astype(np.float32)
+    scores = np.concatenate([many @ axes[0], 6 + 2 * (few @ axes[1])])
+    found = preference(PreferenceItem(np.concatenate([many, few]), scores.astype(np.float32)))
+    assert found @ axes[1] > found @ axes[0] + 0.3
