@@ -7,7 +7,7 @@ import pytest
 
 from interplay.predictors.hate_classifier.fusion import wilson
 from training.datasets.posts import HateCheckCase
-from training.hate_classifier.hatecheck import rows, table, totals
+from training.hate_classifier.hatecheck import rows, said, table, totals
 
 CASES = [
     HateCheckCase("case one", "threat_h", True, "women"),
@@ -36,3 +36,7 @@ def test_totals() -> None:
     assert cells[1] == "10"
     assert cells[2].startswith(f"{2 * 4 / (6 + 5):.3f}") and cells[3] == f"{2 * 3 / (4 + 5):.3f}"
     assert cells[6:8] == [f"{4 / 6:.3f}", f"{3 / 4:.3f}"]  # a score at the threshold is called hate
+
+
+def test_signs_do_not_make_another_text() -> None:
+    assert said("One, TWO!") == said("one two.") == "one two" != said("one three")
