@@ -22,13 +22,15 @@ from interplay.store import WEIGHTS_FILE, Manifest, StoredModel, list_models, pu
 SIDE = 32
 WORDS = {"bad": 2.0, "good": -2.0, "awful": 1.0}
 BIAS, REST = -3.0, 0.03  # of likeness
+GENERAL, GENERAL_BIAS = {"vile": 4.0, "kind": -2.0}, -2.0
 _LSTM = {"vector": 4, "hidden": 6, "kinds": len(CATEGORIES), "longest": 50}
 
 
-def publish_small_models(store: Path, *, likeness: bool = False) -> Path:
+def publish_small_models(store: Path, *, likeness: bool = False, general: bool = False) -> Path:
     """Publish `hate-classifier` 1 and, where the store has none, `backbone-lite0` 1 of random numbers.
 
-    With likeness, only what has "bad" is believed; what has none of the words is so with `BIAS` log-odds.
+    With likeness, only what has "bad" is believed; what has none of the words is so with `BIAS` log-odds, or
+    not at all with a general model, which knows "vile" and "kind".
     """
     store.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
@@ -71,6 +73,9 @@ def publish_small_models(store: Path, *, likeness: bool = False) -> Path:
         more["likeness"], found = _linear({"bad": 6.0}, BIAS).state()
         arrays |= {f"likeness.{name}": value for name, value in found.items()}
         fusion["rest"] = REST
+    if general:
+        more["general"], found = _linear(GENERAL, GENERAL_BIAS).state()
+        arrays |= {f"general.{name}": value for name, value in found.items()}
     _publish(
         store,
         arrays,

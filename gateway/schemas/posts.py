@@ -152,7 +152,7 @@ class PostAnswerBody(BaseModel):
     probability: float = Field(description="That people call it hate.")
     interval: list[float] = Field(
         description="95 % interval of the share of posts with such a score that people called hate. Of a "
-        "text unlike those that were learnt from, a part is an assumed share, which has no interval."
+        "text unlike the tweets that were learnt from, a part is another model's, which has no interval."
     )
     label: Literal["hate", "not_hate"] = Field(description="By the threshold.")
     categories: dict[str, float] = Field(description="Probability of each kind of hate.")

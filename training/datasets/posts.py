@@ -5,9 +5,11 @@
     memes           JSONL as of Hateful Memes: `id, img, label, text`, or `image, label, text`
     Davidson        CSV `count, hate_speech, offensive_language, neither, class, tweet`
     HatEval         TSV `id, text, HS, TR, AG`; the test files have `id, text` only
+    ToxiGen         CSV with `text, target_group, toxicity_human` of its statements that people judged
+    HateCheck       CSV with `functionality, test_case, label_gold, target_ident`
 
-Every reader yields `Post`. Errors name the file and the line, and never the text: these sets hold insults
-and names of people.
+Every reader yields `Post`, HateCheck's `HateCheckCase`. Errors name the file and the line, and never the
+text: these sets hold insults and names of people.
 """
 
 import csv
@@ -46,6 +48,23 @@ class Post:
     label: bool | None = None
     split: str = ""
     tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HateCheckCase:
+    """A case of HateCheck.
+
+    Attributes:
+        text: to be judged.
+        functionality: the kind of case, as "threat_dir_h".
+        label: True for hate.
+        group: at which it is aimed or of which it speaks; "" where it is none.
+    """
+
+    text: str
+    functionality: str
+    label: bool
+    group: str
 
 
 def is_hate(labels: tuple[str, ...]) -> bool:
@@ -209,6 +228,55 @@ def read_hateval(file: Path, split: str = "") -> Iterator[Post]:
         tags = [name for column, name in (("TR", "target"), ("AG", "aggressive")) if marks.get(column)]
         label = bool(marks["HS"]) if "HS" in marks else None
         yield Post(id=row["id"], text=row["text"], label=label, split=split, tags=tuple(tags))
+
+
+def read_toxigen(file: Path, *, hate: float = 4.0, harmless: float = 2.0) -> Iterator[Post]:
+    """ToxiGen's statements that people judged (Hartvigsen et al., ACL 2022): `annotated_train.csv`.
+
+    A statement's one tag is the group that it speaks of. Its label is None where people were in between.
+
+    Args:
+        file: the CSV; `toxicity_human` is a mean of judgements from 1 to 5.
+        hate: toxicity from which a statement is hate.
+        harmless: toxicity up to which it is not.
+
+    Raises:
+        ValueError: a column is missing, or a toxicity is no number from 1 to 5.
+    """
+    columns = ("text", "target_group", "toxicity_human")
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream)
+        _require(reader.fieldnames, columns, file)
+        for number, row in enumerate(reader):
+            where = f"{file}, line {reader.line_num}"
+            try:
+                toxicity = float(row["toxicity_human"] or "nan")
+            except ValueError:
+                toxicity = float("nan")
+            if not 1 <= toxicity <= 5:
+                raise ValueError(f"{where}: toxicity_human must be a number from 1 to 5")
+            label = True if toxicity >= hate else False if toxicity <= harmless else None
+            yield Post(id=str(number), text=row["text"] or "", label=label, tags=(row["target_group"] or "",))
+
+
+def read_hatecheck(file: Path) -> Iterator[HateCheckCase]:
+    """HateCheck (Röttger et al., ACL 2021): `test_suite_cases.csv`. For measuring, never for training.
+
+    Raises:
+        ValueError: a column is missing, or a label is neither "hateful" nor "non-hateful".
+    """
+    columns = ("functionality", "test_case", "label_gold", "target_ident")
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream)
+        _require(reader.fieldnames, columns, file)
+        for row in reader:
+            where = f"{file}, line {reader.line_num}"
+            if row["label_gold"] not in ("hateful", "non-hateful"):
+                raise ValueError(f"{where}: label_gold must be hateful or non-hateful")
+            label = row["label_gold"] == "hateful"
+            yield HateCheckCase(
+                row["test_case"] or "", row["functionality"] or "", label, row["target_ident"] or ""
+            )
 
 
 def _json_lines(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:

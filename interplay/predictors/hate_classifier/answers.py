@@ -54,7 +54,8 @@ class PostAnswer:
     Attributes:
         probability: Of hate, from all inputs that the post has.
         low: Lower end of the 95 % interval of the share of posts with such a score that people called hate.
-            Of a text unlike those that were learnt from, a part is an assumed share, which has no interval.
+            As far as a text is unlike the tweets that were learnt from, it is what the general model says,
+            which has no interval.
         high: Its upper end.
         categories: Probability of each of `CATEGORIES`.
         baseline: Probability of hate where nothing is known of a post.

@@ -2,7 +2,8 @@
 
 Each input is scored by itself: text and image text by `TextScorer`, image text without text by
 `CaptionScorer`, too, the image by `ImageScorer`; `Fusion` puts the scores together, for the post as it is and
-for every subset of its inputs, and believes them as far as the post is like what they learnt from.
+for every subset of its inputs, and believes them as far as the post is like what they learnt from, and else a
+general model.
 """
 
 from __future__ import annotations
@@ -25,16 +26,18 @@ from interplay.predictors.device import choose_device, choose_dtype
 from interplay.predictors.hate_classifier.answers import CATEGORIES, PostAnswer, PostItem, WordWeight
 from interplay.predictors.hate_classifier.fusion import (
     ALIKE,
+    GENERAL,
     WITH_TEXT,
     WITHOUT_TEXT,
     Fusion,
     alike,
+    believed,
     given,
     shapley,
     sigmoid,
 )
 from interplay.predictors.hate_classifier.linear import LinearModel
-from interplay.predictors.hate_classifier.members import CaptionScorer, ImageScorer, TextScorer, read_likeness
+from interplay.predictors.hate_classifier.members import CaptionScorer, ImageScorer, TextScorer, read_linear
 from interplay.predictors.hate_classifier.text import spans, tokens
 from interplay.predictors.pictures import PictureInput
 from interplay.store import Manifest, StoredModel, resolve
@@ -60,6 +63,7 @@ class HateClassifier:
         backbone: Network that gives features; in evaluation mode.
         manifest: The model's.
         likeness: Scores how far a text is of the kind that `text` learnt from; None: all texts are.
+        general: Scores texts that are not of that kind; None: those are hate as often as `fusion.rest`.
         device: ``cpu`` or ``cuda:N``, of the backbone.
         dtype: Number type of the backbone.
 
@@ -77,13 +81,14 @@ class HateClassifier:
         manifest: Manifest,
         *,
         likeness: LinearModel | None = None,
+        general: LinearModel | None = None,
         device: str = "cpu",
         dtype: str = "float32",
     ) -> None:
         self.manifest, self.device, self.dtype = manifest, device, dtype
         self.threshold = float(manifest.thresholds["hate"])
         self.text, self.caption, self.image, self.fusion = text, caption, image, fusion
-        self.likeness = likeness
+        self.likeness, self.general = likeness, general
         torch_dtype: torch.dtype = getattr(torch, dtype)
         backbone = backbone.eval().requires_grad_(False).to(device, torch_dtype)
         self._backbone = backbone.to(memory_format=torch.channels_last)
@@ -150,7 +155,8 @@ class HateClassifier:
                 arrays["image.weights"], arrays["image.mean"], float(manifest.config["image"]["bias"])
             )
             fusion = Fusion.from_config(manifest.config["fusion"])
-            likeness = read_likeness(manifest.config.get("likeness"), arrays)
+            likeness = read_linear(manifest.config, arrays, "likeness")
+            general = read_linear(manifest.config, arrays, "general")
             features = Lite0Features()
             features.load_state_dict(
                 {name: torch.from_numpy(value).float() for name, value in load_file(backbone.weights).items()}
@@ -161,7 +167,7 @@ class HateClassifier:
         chosen = choose_device(device)
         return cls(
             text, caption, image, fusion, features, manifest,
-            likeness=likeness, device=chosen, dtype=dtype or choose_dtype(chosen),
+            likeness=likeness, general=general, device=chosen, dtype=dtype or choose_dtype(chosen),
         )  # fmt: skip
 
     def predict(self, items: Sequence[PostItem]) -> BatchOutput[PostAnswer]:
@@ -259,7 +265,10 @@ class HateClassifier:
         found = [{WITH_TEXT: float(each)} for each in said]
         if self.likeness is not None:
             for score, text, words in zip(found, texts, read, strict=True):
-                score[ALIKE] = sigmoid(self.likeness.score(text, read=words))
+                least = None if self.general is None else self.likeness.bias
+                score[ALIKE] = believed(self.likeness.score(text, read=words), least)
+                if self.general is not None:
+                    score[GENERAL] = sigmoid(self.general.score(text, read=words))
         rows = [row for row, name in enumerate(names) if name == "image_text"]
         captions = self.caption.score([texts[row] for row in rows], [read[row] for row in rows], said[rows])
         for row, score in zip(rows, captions, strict=True):

@@ -15,9 +15,9 @@ from functools import lru_cache
 
 import numpy as np
 import pyphen
-import snowballstemmer
-from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
+from interplay.predictors.hate_classifier.groups import group_runs
+from interplay.predictors.hate_classifier.lexicon import sentiment, stem
 from interplay.predictors.hate_classifier.text import content_words, tokens
 
 NUMBERS = (
@@ -62,7 +62,7 @@ def stem_grams(text: str, shortest: int, longest: int, read: list[str] | None = 
     """Runs of stemmed tokens; signs and emoji are left out, classes such as `<url>` are not."""
     read = tokens(text) if read is None else read
     said = [token for token in read if token[0] == "<" or any(char.isalnum() for char in token)]
-    return _runs([_stem(token) for token in said if token[0] != ":"], shortest, longest)
+    return _runs([stem(token) for token in said if token[0] != ":"], shortest, longest)
 
 
 def tag_grams(text: str, shortest: int, longest: int, read: list[str] | None = None) -> list[str]:
@@ -70,11 +70,20 @@ def tag_grams(text: str, shortest: int, longest: int, read: list[str] | None = N
     return _runs(tags(text), shortest, longest)
 
 
+def group_grams(text: str, shortest: int, longest: int, read: list[str] | None = None) -> list[str]:
+    """Runs of stems with names of groups of people as one token, and what stands around such names.
+
+    See `groups.group_runs`.
+    """
+    return group_runs(tokens(text) if read is None else read, shortest, longest)
+
+
 GRAMS: dict[str, Callable[[str, int, int, list[str] | None], list[str]]] = {
     "words": word_grams,
     "letters": letter_grams,
     "stems": stem_grams,
     "tags": tag_grams,
+    "groups": group_grams,
 }
 
 
@@ -97,7 +106,7 @@ def numbers(text: str, read: list[str] | None = None) -> np.ndarray:
     per_word = syllables / len(words) if words else 0.0
     grade = 0.39 * len(words) + 11.8 * per_word - 15.59
     ease = 206.835 - 1.015 * len(words) - 84.6 * per_word
-    mood = _sentiment().polarity_scores(text[:LONGEST])
+    mood = sentiment().polarity_scores(text[:LONGEST])
     return np.array(
         [
             grade,
@@ -142,11 +151,6 @@ def _letter_runs(token: str, shortest: int, longest: int) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=16384)
-def _stem(token: str) -> str:
-    return _stemmer().stemWord(token)
-
-
-@lru_cache(maxsize=16384)
 def _syllables(word: str) -> int:
     return len(_hyphens().positions(word)) + 1
 
@@ -154,16 +158,6 @@ def _syllables(word: str) -> int:
 @lru_cache(maxsize=1)
 def _hyphens() -> pyphen.Pyphen:
     return pyphen.Pyphen(lang="en_US")
-
-
-@lru_cache(maxsize=1)
-def _stemmer() -> snowballstemmer.stemmer:
-    return snowballstemmer.stemmer("english")
-
-
-@lru_cache(maxsize=1)
-def _sentiment() -> SentimentIntensityAnalyzer:
-    return SentimentIntensityAnalyzer()
 
 
 @lru_cache(maxsize=1)

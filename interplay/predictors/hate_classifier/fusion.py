@@ -5,8 +5,8 @@ of their own are scored and weighed apart: the ones were learnt from tweets, the
 words are in the image.
 
 Tweets were gathered by offensive words, so the text models know nothing of ordinary posts. A post with text
-is therefore believed to be hate as the models say as far as its texts are like those tweets, and else at a
-low fixed rate: p = a · p_models + (1 − a) · rest.
+is therefore believed to be hate as the models say as far as its texts are like those tweets, and else as a
+general model says: p = a · p_models + (1 − a) · g.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from typing import Any
 from interplay.predictors.hate_classifier.answers import INPUTS
 
 WITH_TEXT, WITHOUT_TEXT = "with_text", "without_text"
-ALIKE = "alike"
+ALIKE, GENERAL = "alike", "general"
 
 # Score of each input that a post has, in a post with text and in one without; of texts also, as `ALIKE`, the
-# probability that they are of the kind that the text models learnt from (1 if it is not there).
+# share to which the text models are `believed` (1 if it is not there), and as `GENERAL` the probability of
+# hate by the general model (`Fusion.rest` if it is not there).
 Scores = Mapping[str, Mapping[str, float]]
+TEXTS = ("text", "image_text")
 Z_95 = 1.959964
 
 
@@ -79,7 +81,8 @@ class Fusion:
     Attributes:
         baseline: probability of hate where nothing is known of a post.
         kinds: `WITH_TEXT` and `WITHOUT_TEXT`.
-        rest: probability of hate in posts with text that are not of the kind that was learnt from.
+        rest: probability of hate in posts with text that are not of the kind that was learnt from, where no
+            general model judges them.
     """
 
     baseline: float
@@ -93,10 +96,16 @@ class Fusion:
     def mix(self, scores: Scores, probability: float) -> float:
         """What a probability by the models comes to, for a post with these inputs."""
         share = alike(scores)
-        return share * probability + (1 - share) * self.rest
+        return share * probability + (1 - share) * self.otherwise(scores)
+
+    def otherwise(self, scores: Scores) -> float:
+        """Probability of hate by the general model: of a post's texts the higher one's."""
+        return max(
+            (scores[name].get(GENERAL, self.rest) for name in TEXTS if name in scores), default=self.rest
+        )
 
     def interval(self, scores: Scores) -> tuple[float, float]:
-        """See `Weighing.interval`; mixed as the probability is."""
+        """See `Weighing.interval`; mixed as the probability is (what the general model says has none)."""
         low, high = self.weighing(scores).interval(sigmoid(self.logit(scores)))
         return self.mix(scores, low), self.mix(scores, high)
 
@@ -156,7 +165,19 @@ def alike(scores: Scores) -> float:
     """How far the models are believed, 0 to 1: as its most alike text; in full in a post without text."""
     if kind_of(scores) == WITHOUT_TEXT:
         return 1.0
-    return max(scores[name].get(ALIKE, 1.0) for name in ("text", "image_text") if name in scores)
+    return max(scores[name].get(ALIKE, 1.0) for name in TEXTS if name in scores)
+
+
+def believed(logit: float, least: float | None = None) -> float:
+    """How far the models are believed of a text, 0 to 1.
+
+    Args:
+        logit: log-odds that it is of the kind that they learnt from.
+        least: those of a text that has nothing of that kind, which is not believed at all; None: log-odds are
+            taken as they are, as a text that no other model judges must be.
+    """
+    share = sigmoid(logit)
+    return share if least is None else max(0.0, (share - sigmoid(least)) / (1 - sigmoid(least)))
 
 
 def sigmoid(logit: float) -> float:

@@ -34,7 +34,7 @@ class BlockConfig:
 
     Attributes:
         name: unique in its model.
-        kind: "words", "letters", "stems", "tags" (n-grams), or "numbers".
+        kind: "words", "letters", "stems", "tags", "groups" (n-grams), or "numbers".
         source: which text it reads: "text" or "image_text".
         shortest: size of the shortest n-grams.
         longest: size of the longest.

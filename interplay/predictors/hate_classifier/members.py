@@ -158,19 +158,22 @@ class ImageScorer:
         return np.asarray(of_each / of_each.size)
 
 
-def read_likeness(config: Mapping[str, Any] | None, arrays: Mapping[str, NDArray[Any]]) -> LinearModel | None:
-    """The model of how likely a text is of the kind that the text scorer learnt from: its log-odds.
+def read_linear(
+    config: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], name: str
+) -> LinearModel | None:
+    """A linear model of an entry that may have none: how far to believe the text scorer, or the general one.
 
     Args:
-        config: the entry's configuration `likeness`; None where it has none.
-        arrays: among them `likeness.…`.
+        config: the entry's configuration; `name` in it is the model's.
+        arrays: among them `NAME.…`.
+        name: "likeness" or "general".
 
     Raises:
         ValueError: something is missing or does not fit.
     """
-    return (
-        None if config is None else LinearModel.from_state(dict(config), _linear_arrays(arrays, "likeness."))
-    )
+    if config.get(name) is None:
+        return None
+    return LinearModel.from_state(dict(config[name]), _linear_arrays(arrays, f"{name}."))
 
 
 def _linear_arrays(arrays: Mapping[str, NDArray[Any]], start: str) -> dict[str, NDArray[Any]]:

@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 
 from training.datasets.posts import (
+    HateCheckCase,
     Post,
     is_hate,
     read_davidson,
+    read_hatecheck,
     read_hateval,
     read_memes,
     read_mmhs150k,
     read_mmhs_jsonl,
+    read_toxigen,
 )
 from training.text_detection.paths import data_dir
 
@@ -192,6 +195,39 @@ def test_hateval(tmp_path: Path) -> None:
     write(file, "a\tb\n")
     with pytest.raises(ValueError, match="line 1: no column id, text"):
         list(read_hateval(file))
+
+
+def test_toxigen(tmp_path: Path) -> None:
+    header = "text,target_group,framing,toxicity_human\n"
+    file = write(tmp_path / "t.csv", header + '"a, b",women,x,4.3\nc,jewish,x,3.0\nd,asian,x,2.0\n')
+    first, second, third = read_toxigen(file)
+    assert first == Post("0", "a, b", label=True, tags=("women",))
+    assert (second.label, third.label, third.tags) == (None, False, ("asian",))
+    assert [post.label for post in read_toxigen(file, hate=3.0)] == [True, True, False]
+    for wrong in ("", "x", "5.1", "nan"):
+        write(file, header + f"blarg,women,x,{wrong}\n")
+        with pytest.raises(ValueError, match=r"t\.csv, line 2: toxicity_human must be") as caught:
+            list(read_toxigen(file))
+        assert "blarg" not in str(caught.value)
+    write(file, "text,framing\n")
+    with pytest.raises(ValueError, match="line 1: no column target_group, toxicity_human"):
+        list(read_toxigen(file))
+
+
+def test_hatecheck(tmp_path: Path) -> None:
+    header = ",functionality,test_case,label_gold,target_ident\n"
+    file = write(tmp_path / "h.csv", header + "0,threat_h,a,hateful,women\n1,object_nh,b,non-hateful,\n")
+    assert list(read_hatecheck(file)) == [
+        HateCheckCase("a", "threat_h", True, "women"),
+        HateCheckCase("b", "object_nh", False, ""),
+    ]
+    write(file, header + "0,threat_h,blarg,perhaps,women\n")
+    with pytest.raises(ValueError, match="line 2: label_gold must be") as caught:
+        list(read_hatecheck(file))
+    assert "blarg" not in str(caught.value)
+    write(file, "a\n")
+    with pytest.raises(ValueError, match="no column functionality, test_case, label_gold, target_ident"):
+        list(read_hatecheck(file))
 
 
 def data(name: str, reader: Callable[..., Any], *more: str) -> list[Post]:

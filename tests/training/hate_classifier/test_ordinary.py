@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from interplay.predictors.hate_classifier.answers import PostItem
+from interplay.predictors.hate_classifier.answers import PostAnswer, PostItem
 from interplay.predictors.hate_classifier.classifier import HateClassifier
 from interplay.predictors.hate_classifier.fusion import Fusion
 from interplay.predictors.hate_classifier.linear import LinearModel
@@ -20,8 +20,8 @@ from training.hate_classifier import ordinary
 from training.hate_classifier.export import publish_fitted
 from training.hate_classifier.fit import Fitted, read_fitted
 from training.hate_classifier.metrics import Thresholds, auc
-from training.hate_classifier.ordinary import Sets, add_likeness, fit_likeness, load_sets, shares, table
-from training.text_detection.paths import data_dir
+from training.hate_classifier.ordinary import add_likeness, fit_likeness, shares, table
+from training.hate_classifier.sets import Sets, Text
 
 PLAIN = ["day", "we", "meet", "house", "people", "again", "with", "running", "lovely", "weather"]
 
@@ -75,7 +75,8 @@ def test_likeness_costs_little_of_the_auc(fitted: Fitted) -> None:
     found, facts = add_likeness(fitted, POSTS, SETS)
     assert auc(labels, found.tweets) >= auc(labels, fitted.tweets) - ordinary.LOSS
     assert facts["auc_cross_validated"]["with"] == auc(labels, found.tweets)
-    assert facts["rest"] == found.fusion.rest == ordinary.REST and facts["words"] > 0
+    assert found.fusion.rest == ordinary.REST and facts["words"] > 0
+    assert found.general is None and facts["general_ngrams"] == 0
     assert found.likeness is not None and fitted.likeness is None and fitted.fusion.rest == 0.0
     plain = fit_likeness([post.text for post in POSTS] + ALIKE, ORDINARY)
     assert found.likeness.score("bad") == pytest.approx(plain.score("bad") + facts["shift"])
@@ -103,12 +104,18 @@ def test_published_classifier_has_it(fitted: Fitted, tmp_path: Path) -> None:
     assert said[0].probability == pytest.approx(said[1].probability, abs=0.01)  # type: ignore[union-attr]
 
 
-def test_sets_at_hand_do_not_overlap() -> None:
-    try:
-        sets = load_sets(data_dir())
-    except FileNotFoundError:
-        pytest.skip("the data folder has not all sets")
-    trained = {*sets.alike, *sets.ordinary}
-    assert len(sets.alike) > 9000 and len(sets.ordinary) > 9000
-    for name, texts in sets.reported.items():
-        assert len(texts) >= 240 and not trained.intersection(texts), name
+def test_general_model_judges_what_is_not_alike(fitted: Fitted, tmp_path: Path) -> None:
+    texts = [Text(f"{text} women", 1.0, "ToxiGen", text) for text in _texts(60, 3, ["vile", "nasty"])]
+    texts += [Text(f"{text} women", 0.0, "ToxiGen", text) for text in _texts(60, 4, ["kind", "clever"])]
+    found, facts = add_likeness(fitted, POSTS, replace(SETS, general=texts))
+    assert found.general is not None and facts["general_ngrams"] == len(found.general.blocks[0].keys) > 0
+    assert facts["texts"]["general"] == 120
+    found = replace(found, likeness=fit_likeness(ALIKE, ORDINARY))
+    publish_fitted(tmp_path, found, Thresholds(0.5, 0.5), version=2)
+    classifier = HateClassifier.open(tmp_path, device="cpu")
+    said = [
+        answer.probability
+        for answer in classifier.predict([PostItem("vile jews"), PostItem("kind jews")]).results
+        if isinstance(answer, PostAnswer)
+    ]
+    assert said[0] > 0.5 > 0.3 > said[1]  # learnt of women, holds for jews

@@ -13,7 +13,7 @@ from interplay.predictors.hate_classifier.answers import PostAnswer, PostItem
 from interplay.predictors.hate_classifier.classifier import HateClassifier
 from interplay.predictors.hate_classifier.fusion import ALIKE, WITH_TEXT, WITHOUT_TEXT, alike
 from tests.conftest import REPOSITORY_ROOT
-from tests.hate_models import BIAS, REST, publish_small_models
+from tests.hate_models import BIAS, GENERAL_BIAS, REST, publish_small_models
 
 WHITE = np.full((40, 60, 3), 255, dtype=np.uint8)
 UNKNOWN = 1 / (1 + math.exp(-BIAS))
@@ -27,6 +27,12 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> HateClassifier:
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> HateClassifier:
     store = publish_small_models(tmp_path_factory.mktemp("store"), likeness=True)
+    return HateClassifier.open(store, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def general(tmp_path_factory: pytest.TempPathFactory) -> HateClassifier:
+    store = publish_small_models(tmp_path_factory.mktemp("general"), likeness=True, general=True)
     return HateClassifier.open(store, device="cpu")
 
 
@@ -53,6 +59,49 @@ def test_text_is_believed_as_far_as_it_is_alike(
         expected = share * getattr(believed, name) + (1 - share) * REST
         assert getattr(found, name) == pytest.approx(expected, abs=1e-3)
     assert found.baseline == believed.baseline
+
+
+def logistic(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit))
+
+
+@pytest.mark.parametrize(
+    ("text", "share", "general_logit"),
+    [
+        ("awful table", 0.0, GENERAL_BIAS),
+        ("vile table", 0.0, GENERAL_BIAS + 4),
+        ("a bad vile table", (logistic(BIAS + 6) - UNKNOWN) / (1 - UNKNOWN), GENERAL_BIAS + 4),
+        ("a bad kind table", (logistic(BIAS + 6) - UNKNOWN) / (1 - UNKNOWN), GENERAL_BIAS - 2),
+    ],
+)
+def test_general_model_judges_what_is_not_alike(
+    plain: HateClassifier, general: HateClassifier, text: str, share: float, general_logit: float
+) -> None:
+    models, found = answer(plain, PostItem(text)), answer(general, PostItem(text))
+    for name in ("probability", "low", "high"):
+        expected = share * getattr(models, name) + (1 - share) * logistic(general_logit)
+        assert getattr(found, name) == pytest.approx(expected, abs=1e-3)
+    assert sum(found.categories.values()) == pytest.approx(found.probability)
+    assert found.baseline + sum(found.contributions.values()) == pytest.approx(found.probability, abs=1e-12)
+
+
+def test_general_model_reads_the_image_text_too(general: HateClassifier) -> None:
+    alone = answer(general, PostItem("a table", "vile words"))
+    assert alone.probability == pytest.approx(logistic(GENERAL_BIAS + 4), abs=1e-3)  # the worse one counts
+    assert alone.contributions["image_text"] != 0
+    found = answer(general, PostItem("a vile table", words=True))
+    weight = {"a vile table"[word.start : word.end]: word.weight for word in found.words}
+    assert weight["vile"] == pytest.approx(logistic(2.0) - logistic(-2.0), abs=1e-3)
+    assert weight["table"] == pytest.approx(0, abs=1e-6)
+
+
+def test_general_model_whose_arrays_are_missing_is_refused(tmp_path: Path) -> None:
+    store = publish_small_models(tmp_path, likeness=True, general=True)
+    file = store / "hate-classifier" / "1" / "manifest.json"
+    head, tail = file.read_text().rsplit('"general"', 1)
+    file.write_text(head + '"general"' + tail.replace('"name": "words"', '"name": "other"', 1))
+    with pytest.raises(InternalError, match="other"):
+        HateClassifier.open(store, device="cpu")
 
 
 @pytest.mark.parametrize(
@@ -126,10 +175,20 @@ def test_store_entry_without_its_arrays_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Have a nice day", "hello", "I love my dog", "Women deserve equal pay", "Happy birthday! 🎉"]
+    "text",
+    ["Have a nice day", "hello", "I love my dog", "Women deserve equal pay", "Happy birthday! 🎉"]
+    + ["I am a gay man and proud", "Jews celebrate Hanukkah in December", "this bug kills me"],
 )
 def test_shipped_model_does_not_call_ordinary_posts_hate(shipped: HateClassifier, text: str) -> None:
     assert answer(shipped, PostItem(text)).probability < shipped.threshold
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["kill all jews", "gay people are disgusting", "immigrants should be shot", "muslims are vermin"],
+)
+def test_shipped_model_finds_hate_without_a_slur(shipped: HateClassifier, text: str) -> None:
+    assert answer(shipped, PostItem(text)).probability >= shipped.threshold
 
 
 def test_shipped_model_is_not_calmed_by_harmless_words(shipped: HateClassifier) -> None:
