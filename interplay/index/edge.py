@@ -127,6 +127,7 @@ class EdgeIndex(PlannedIndex):
         *,
         payload: bool = False,
         vectors: bool = False,
+        rough: bool = False,
     ) -> list[qe.ScoredPoint]:
         request = qe.SearchRequest(
             query=qe.Query.Nearest(vector.tolist()),
@@ -137,7 +138,9 @@ class EdgeIndex(PlannedIndex):
                 exact=ef is None,
                 hnsw_ef=ef,
                 quantization=qe.QuantizationSearchParams(
-                    ignore=ef is None, rescore=True, oversampling=self._plan.oversampling
+                    ignore=ef is None,
+                    rescore=not rough,
+                    oversampling=None if rough else self._plan.oversampling,
                 ),
             ),
             with_payload=payload,

@@ -117,10 +117,11 @@ class PlannedIndex(ABC):
     def nearest(self, vector: NDArray[np.float32], limit: int, wanted: Filter | None = None) -> list[str]:
         """Ids of points near a vector, best first: a rough ``candidates`` that takes a third of its time.
 
-        Without a filter the graph is searched with no more candidates than are wanted: some are missed.
+        Without a filter the graph is searched with no more candidates than are wanted, and its int8 vectors
+        decide: some are missed.
         """
         if (wanted is None or wanted.empty) and self.count() > self._plan.scan:
-            points = self._ask(vector, limit, 0, None, limit)
+            points = self._ask(vector, limit, 0, None, limit, rough=True)
         else:
             points, *_ = self._search(vector, limit, 0, wanted or Filter(), False, count=False)
         return [str(point.id) for point in points]
@@ -191,6 +192,7 @@ class PlannedIndex(ABC):
         *,
         payload: bool = False,
         vectors: bool = False,
+        rough: bool = False,
     ) -> Sequence[Any]:
         """The library's best points, each with ``id``, ``score``, ``payload`` and ``vector``.
 
@@ -202,6 +204,7 @@ class PlannedIndex(ABC):
             ef: Candidates in the graph; None to compare all that pass.
             payload: Whether payloads are wanted.
             vectors: Whether vectors are.
+            rough: Whether the graph's int8 vectors decide alone.
         """
 
     @abstractmethod

@@ -142,6 +142,7 @@ class ServerIndex(PlannedIndex):
         *,
         payload: bool = False,
         vectors: bool = False,
+        rough: bool = False,
     ) -> list[models.ScoredPoint]:
         return self._client.query_points(
             self.collection,
@@ -153,7 +154,9 @@ class ServerIndex(PlannedIndex):
                 exact=ef is None,
                 hnsw_ef=ef,
                 quantization=models.QuantizationSearchParams(
-                    ignore=ef is None, rescore=True, oversampling=self._plan.oversampling
+                    ignore=ef is None,
+                    rescore=not rough,
+                    oversampling=None if rough else self._plan.oversampling,
                 ),
             ),
             with_payload=payload,

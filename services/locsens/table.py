@@ -43,6 +43,7 @@ class Table:
         vectors: (N, D) float32 of length one.
         parts: What they add to the scorer's first layer.
         where: (P, 3) float32 on the unit sphere, its axis the third; of the P images that have a place.
+        heights: (P,), the third alone.
     """
 
     stamp: Stamp
@@ -52,6 +53,7 @@ class Table:
     vectors: torch.Tensor
     parts: CentredParts
     where: torch.Tensor
+    heights: torch.Tensor
 
     @classmethod
     def of(
@@ -77,6 +79,7 @@ class Table:
         order = np.argsort(where[:, 2], kind="stable")  # NaN goes last
         ordered = tuple(points[row] for row in order)
         rows = torch.from_numpy(order).to(parts.part.device)
+        placed = torch.from_numpy(where[order[: int(np.isfinite(where[:, 2]).sum())]])
         return cls(
             stamp,
             read_at,
@@ -84,7 +87,8 @@ class Table:
             {point: row for row, point in enumerate(ordered)},
             torch.from_numpy(vectors[order]),
             CentredParts(parts.part[rows], parts.variance[rows]),
-            torch.from_numpy(where[order[: int(np.isfinite(where[:, 2]).sum())]]),
+            placed,
+            placed[:, 2].contiguous(),
         )
 
     def __len__(self) -> int:
@@ -113,12 +117,11 @@ class Table:
         # Only a belt of parallels can be near, and its rows lie together.
         south, north = max(latitude - angle, -math.pi / 2), min(latitude + angle, math.pi / 2)
         bounds = torch.tensor([math.sin(south) - _SLACK, math.sin(north) + _SLACK])
-        start, stop = torch.searchsorted(self.where[:, 2].contiguous(), bounds).tolist()
+        start, stop = torch.searchsorted(self.heights, bounds).tolist()
         centre = torch.from_numpy(on_sphere(np.array([[place.latitude, place.longitude]]))[0])
-        near = self.where[start:stop] @ centre >= math.cos(angle)
-        products = self.vectors[start:stop] @ torch.from_numpy(direction)
-        best = torch.topk(products.masked_fill_(~near, -math.inf), min(count, int(near.sum()))).indices
-        return np.asarray((best + start).numpy())
+        near = start + torch.nonzero(self.where[start:stop] @ centre >= math.cos(angle)).squeeze(1)
+        products = self.vectors[near] @ torch.from_numpy(direction)
+        return np.asarray(near[torch.topk(products, min(count, len(near))).indices].numpy())
 
 
 _SLACK = 1e-6  # of float32
