@@ -32,7 +32,7 @@ from services.locsens.vocabulary import Vocabulary
 IMAGE_MODEL, RETRIEVAL_MODEL, TAGGING_MODEL = CAPABILITY.models
 # Of the scorers; an item is a call, its pixels are what it scores.
 _SCORER_LIMITS = BatchLimits(
-    max_batch_items=16, max_batch_pixels=32_768, max_delay_s=0.0, max_inflight=256,
+    max_batch_items=64, max_batch_pixels=32_768, max_delay_s=0.0, max_inflight=256,
     max_inflight_pixels=8_000_000,
 )  # fmt: skip
 

@@ -105,17 +105,16 @@ class ImageRanker:
     ) -> BatchOutput[NDArray[np.float32] | CentredParts]:
         """Scores of each item's images, their parts, or the direction that their scores point to."""
         started = perf_counter()
-        results = [self._answer(item) for item in batch]
+        triplets = self.scorer.score_triplets_in(batch)
+        results = [next(triplets) if isinstance(item, TripletItem) else self._answer(item) for item in batch]
         return BatchOutput(results=results, infer_s=perf_counter() - started)
 
-    def _answer(
-        self, item: ScoreItem | PartsItem | PreferenceItem | TripletItem
-    ) -> NDArray[np.float32] | CentredParts:
+    def _answer(self, item: ScoreItem | PartsItem | PreferenceItem) -> NDArray[np.float32] | CentredParts:
         if isinstance(item, PreferenceItem):
             return preference(item)
         if isinstance(item, PartsItem):
             return self.scorer.image_parts(item.vectors)
-        return self.score(item) if isinstance(item, ScoreItem) else self.scorer.score_triplets(item)
+        return self.score(item)
 
     def warm_up(self) -> None:
         """See ``Predictor``."""

@@ -7,7 +7,7 @@ model is loaded, the place's with the query. What is left is the rest of the net
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -166,13 +166,22 @@ class TripletScorer:
             wanted = CentredParts(wanted.part[rows], wanted.variance[rows])
         return self._scores(wanted, self._image_part(image[None]) + self._place(place))
 
-    @torch.inference_mode()
     def score_triplets(self, item: TripletItem) -> NDArray[np.float32]:
         """Scores of triplets, (N,), without bounds."""
-        at = torch.from_numpy(normalised(item.places)).to(self.device)
-        tags = self._tag_parts[torch.from_numpy(item.tags).to(self.device)]
-        sums = self._image_part(item.images) + tags + self.model.place_part(at)
-        return np.asarray(self.model.score_sums(sums).cpu().numpy(), np.float32)
+        return next(self.score_triplets_in([item]))
+
+    @torch.inference_mode()
+    def score_triplets_in(self, batch: Sequence[object]) -> Iterator[NDArray[np.float32]]:
+        """Scores of each ``TripletItem`` of a batch, in their order; all are computed in one go."""
+        items = [item for item in batch if isinstance(item, TripletItem)]
+        if not items:
+            return iter(())
+        places = normalised(np.concatenate([item.places for item in items]))
+        tags = torch.from_numpy(np.concatenate([item.tags for item in items])).to(self.device)
+        sums = self._image_part(np.concatenate([item.images for item in items])) + self._tag_parts[tags]
+        sums += self.model.place_part(torch.from_numpy(places).to(self.device))
+        scores = np.asarray(self.model.score_sums(sums).cpu().numpy(), np.float32)
+        return iter(np.split(scores, np.cumsum([len(item.tags) for item in items])[:-1]))
 
     def _image_part(self, vectors: NDArray[np.float32]) -> torch.Tensor:
         return self.model.image_part(torch.from_numpy(np.ascontiguousarray(vectors)).to(self.device))

@@ -118,10 +118,8 @@ class PlaceTagger:
     ) -> BatchOutput[PlacedTags | NDArray[np.float32]]:
         """Scored tags of each image; scores of triplets."""
         started = perf_counter()
-        results = [
-            self.tag(item) if isinstance(item, TagItem) else self.scorer.score_triplets(item)
-            for item in batch
-        ]
+        triplets = self.scorer.score_triplets_in(batch)
+        results = [self.tag(item) if isinstance(item, TagItem) else next(triplets) for item in batch]
         return BatchOutput(results=results, infer_s=perf_counter() - started)
 
     def warm_up(self) -> None:

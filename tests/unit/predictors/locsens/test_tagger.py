@@ -118,3 +118,26 @@ def test_the_best_say_where_better_ones_are() -> None:
     scores = np.concatenate([many @ axes[0], 6 + 2 * (few @ axes[1])])
     found = preference(PreferenceItem(np.concatenate([many, few]), scores.astype(np.float32)))
     assert found @ axes[1] > found @ axes[0] + 0.3
+
+
+def test_triplets_of_a_batch_are_scored_together_and_told_apart(store: Path) -> None:
+    images, tagger, ranker = vectors(9), *opened(store)
+    sizes = (4, 1, 3, 1)
+    ends = np.cumsum(sizes)
+    items = [
+        TripletItem(images[end - size : end], np.arange(size), BARCELONA[None].repeat(size, 0) + size)
+        for size, end in zip(sizes, ends, strict=True)
+    ]
+    for predictor, other in (
+        (tagger, TagItem(images[0], CHANCES, BARCELONA)),
+        (ranker, ScoreItem(images, (2,), BARCELONA)),
+    ):
+        results = predictor.predict_batch([items[0], other, *items[1:]]).results
+        for item, scores in zip(items, (results[0], *results[2:]), strict=True):
+            assert scores.dtype == np.float32
+            np.testing.assert_allclose(scores, predictor.scorer.score_triplets(item), atol=1e-5)
+        alone = predictor.predict_batch([other]).results[0]
+        if isinstance(alone, np.ndarray):
+            np.testing.assert_array_equal(results[1], alone)
+        else:
+            np.testing.assert_array_equal(results[1].scores, alone.scores)
