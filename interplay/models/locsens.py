@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-CHUNK = 512  # rows that each thread scores at a time: what is between the layers stays in the caches
+CHUNK = 2048  # rows that each thread scores at a time: few enough for the caches, many enough to share
 WAVE_DIRECTIONS = 16
 MAX_SCALES = 16
 _GROUP_NORM_EPS = 1e-3
