@@ -23,6 +23,8 @@ from services.locsens.tables import Ranker, Tables
 ANYWHERE = 128
 NEARBY = ((300.0, 128), (25.0, 64))
 WITHIN = 256  # where the caller has set a radius
+# So many images in memory are scored sooner than candidates are looked up.
+FEW = 8192
 PREFERRED = (512, 512)
 # Images that the exact mode scores in one go; others get their turn in between.
 _STRETCH = 16_384
@@ -132,6 +134,8 @@ class Retrieval:
     async def fast(self, name: str, query: Query, work: Work) -> Ranked:
         """Candidates by the tags' direction, anywhere and nearby, scored; then those the scores point to."""
         table = await self.tables.kept(name)
+        if table is not None and len(table) <= min(FEW, self._most):
+            return await self.exact(name, query, work)
         searches = _first_round(query)
         found = await self._candidates(name, query.direction, searches, table)
         scores = await self._scores(ScoreItem(found.images, query.tags, query.degrees), work)

@@ -180,7 +180,8 @@ def test_images_for_tags_at_a_place(
 ) -> None:  # fmt: skip
     answer = retrieve(server, tags=tags, place=BARCELONA, mode=mode, limit=200)
     expected = expected_scores(store, image_model, tuple(tag.lower().removeprefix("#") for tag in tags))
-    assert len(answer.hits) == 40 and answer.scored == 40 and answer.exact == (mode == pb.MODE_EXACT)
+    assert len(answer.hits) == 40 and answer.scored == 40
+    assert answer.exact or mode == pb.MODE_FAST  # which scores a small index whole once it is in memory
     scores = [hit.score for hit in answer.hits]
     assert scores == sorted(scores, reverse=True)
     np.testing.assert_allclose(scores, [expected[hit.entry.id] for hit in answer.hits], atol=5e-3)

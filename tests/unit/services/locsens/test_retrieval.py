@@ -94,6 +94,7 @@ def test_in_memory_it_finds_what_it_finds_on_disk(
 ) -> None:
     monkeypatch.setattr(retrieval, "ANYWHERE", 100)
     monkeypatch.setattr(tables, "_REST_S", 0.0)
+    monkeypatch.setattr(retrieval, "FEW", IMAGES - 1)
     on_disk = [server.fast(query, TOP) for query in asked]
     server.keep()
     monkeypatch.setattr(EdgeIndex, "candidates", None)  # would fail
@@ -154,5 +155,25 @@ def test_a_large_index_stays_on_disk(
         for _ in range(5):
             assert len(server.fast(asked[0], TOP).hits) == TOP
         assert server.kept() == 0
+    finally:
+        server.close()
+
+
+def test_a_small_index_in_memory_is_scored_whole(
+    models: Models, photos: Photos, asked: list[Query], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "_REST_S", 0.0)
+    server = Server(tmp_path, models)
+    try:
+        server.build(Photos(photos.vectors[:600], photos.places[:600]), lambda _: None)
+        server.keep()
+        exact = models.ranker.scorer.score_images(
+            models.ranker.scorer.image_parts(photos.vectors[:600]), (asked[0].tag,), asked[0].place
+        )
+        answer = server.fast(asked[0], TOP)
+        assert answer.exact and answer.scored == 600
+        assert [int(hit.entry.id) for hit in answer.hits] == np.argsort(-exact, kind="stable")[:TOP].tolist()
+        monkeypatch.setattr(retrieval, "FEW", 599)
+        assert not server.fast(asked[0], TOP).exact
     finally:
         server.close()
