@@ -10,7 +10,7 @@ best chunk size. "exact" scores all images from parts that were computed once
 with an embedded index, without gRPC: images in memory, as a server keeps them, and "from the index", as it
 answers until it has read them, or where there are too many. All have the same weights, in float32. The
 floor is the time that plain matrix products of the layers that "exact" has left take, without norms and
-rectifiers; its least time is compared with it. The ways take turns, every five queries, and answer the same.
+rectifiers; its least time is compared with it. The ways take turns, every five queries; all get the same.
 
 WORLD and FEATURES are those of ``training.locsens.world`` and ``training.locsens.features``. Beyond a world's
 photos, images are mixtures of them with noise, at real coordinates (``benchmarks.locsens_world``); quality is
@@ -33,7 +33,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks import locsens_quality as quality
-from benchmarks.locsens_plot import plot
+from benchmarks.locsens_plot import WAYS, plot
 from benchmarks.locsens_ways import Plain, Server, floor, layers
 from benchmarks.locsens_world import (
     Models,
@@ -217,9 +217,6 @@ def speed_table(rows: list[dict[str, Any]]) -> None:
         ],
     )
     sys.stdout.flush()
-
-
-WAYS = {"plain": "plain", "exact": "exact", "fast": "fast", "from_index": "fast, from the index"}
 
 
 def tagging_table(rows: list[dict[str, Any]]) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+# What is measured, and how it is called.
+WAYS = {"plain": "plain", "exact": "exact", "fast": "fast", "from_index": "fast, from the index"}
+
 
 def plot(results: dict[str, Any], target: Path) -> None:
     """Time against the number of images, and of tags; both axes logarithmic."""
@@ -15,8 +18,7 @@ def plot(results: dict[str, Any], target: Path) -> None:
 
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained")
     sizes = results["speed"]["sizes"]
-    ways = {"plain": "plain", "exact": "exact", "fast": "fast", "from_index": "fast, from the index"}
-    for way, label in (ways | {"floor": "arithmetic of exact alone"}).items():
+    for way, label in (WAYS | {"floor": "arithmetic of exact alone"}).items():
         style = "k:" if way == "floor" else "o-"
         axes[0].plot([row["images"] for row in sizes], [row[way]["ms"] for row in sizes], style, label=label)
     axes[0].set(title="images for a tag at a place", xlabel="images")

@@ -28,7 +28,9 @@ MAX_TRIPLETS = 1000
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
 Mode = Annotated[
     Literal["fast", "exact"],
-    Field(description="fast: candidates are looked up, and only they are scored; exact: everything is."),
+    Field(
+        description="fast: candidates are looked up and scored (of a small index all); exact: everything is."
+    ),
 ]
 _MODES = {"fast": pb.MODE_FAST, "exact": pb.MODE_EXACT}
 _TASKS = {"tagging": pb.TASK_TAGGING, "retrieval": pb.TASK_RETRIEVAL}

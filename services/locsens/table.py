@@ -14,6 +14,7 @@ from interplay.index.catalogue import Spec
 from interplay.index.entries import Circle
 from interplay.media.geo_map import EARTH_RADIUS_M
 from interplay.models.locsens import CentredParts
+from interplay.predictors.locsens.near import unit_vectors
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Table:
             places: (N, 2) degrees; NaN without a place.
             parts: Of the N images.
         """
-        where = on_sphere(places)
+        where = unit_vectors(places).astype(np.float32)
         order = np.argsort(where[:, 2], kind="stable")  # NaN goes last
         ordered = tuple(points[row] for row in order)
         rows = torch.from_numpy(order).to(parts.part.device)
@@ -118,19 +119,11 @@ class Table:
         south, north = max(latitude - angle, -math.pi / 2), min(latitude + angle, math.pi / 2)
         bounds = torch.tensor([math.sin(south) - _SLACK, math.sin(north) + _SLACK])
         start, stop = torch.searchsorted(self.heights, bounds).tolist()
-        centre = torch.from_numpy(on_sphere(np.array([[place.latitude, place.longitude]]))[0])
-        near = start + torch.nonzero(self.where[start:stop] @ centre >= math.cos(angle)).squeeze(1)
+        centre = unit_vectors(np.array([[place.latitude, place.longitude]]))[0].astype(np.float32)
+        away = self.where[start:stop] @ torch.from_numpy(centre)
+        near = start + torch.nonzero(away >= math.cos(angle)).squeeze(1)
         products = self.vectors[near] @ torch.from_numpy(direction)
         return np.asarray(near[torch.topk(products, min(count, len(near))).indices].numpy())
 
 
 _SLACK = 1e-6  # of float32
-
-
-def on_sphere(places: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(N, 2) degrees to (N, 3) on the unit sphere; NaN stays NaN."""
-    latitude, longitude = np.radians(places).T
-    flat = np.cos(latitude)
-    return np.stack([flat * np.cos(longitude), flat * np.sin(longitude), np.sin(latitude)], 1).astype(
-        np.float32
-    )
